@@ -1,1 +1,21 @@
-//! placeholder
+//! Guest, Fixup, Verdict, Change, Plan: the engine behind every command.
+//!
+//! A [`Fixup`] reads a [`Guest`] and proposes [`Change`]s. The engine shows them, applies them,
+//! checks them by planning again, and can undo them. It knows no distribution: that is the
+//! business of the fixups.
+
+pub mod backend;
+mod change;
+mod facts;
+mod fixup;
+mod guest;
+pub mod initramfs;
+mod path;
+
+pub use change::{Change, InitramfsFile, sha256_hex};
+pub use facts::{Facts, Hints, Kernel, Mount, Os};
+pub use fixup::{
+    Evidence, Fixup, Info, Nic, Parameter, ParameterType, Phase, Proposal, Request, Verdict,
+};
+pub use guest::{Guest, READ_LIMIT};
+pub use path::GuestPath;

@@ -1,0 +1,227 @@
+//! What a fixup proposes, as data.
+
+use std::fmt;
+
+use base64::Engine as _;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use crate::GuestPath;
+
+/// One proposed change of a guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Create a regular file, or replace the content of one. Missing parent directories are made
+    /// (mode 0755, root). An existing file keeps owner, mode, label and other attributes unless
+    /// `mode` is given.
+    Write {
+        /// The file.
+        path: GuestPath,
+        /// Its whole new content.
+        content: Vec<u8>,
+        /// Permission bits; for a new file 0644 if not given.
+        mode: Option<u32>,
+    },
+    /// Remove a file, a link, or a directory with all that is in it.
+    Remove {
+        /// What goes.
+        path: GuestPath,
+    },
+    /// Create a symbolic link, replacing a file or link of that name.
+    Link {
+        /// The link.
+        path: GuestPath,
+        /// Where it leads, as it is to be written.
+        target: Vec<u8>,
+    },
+    /// Set permission bits.
+    Chmod {
+        /// The file or directory.
+        path: GuestPath,
+        /// The new bits (`0o7777`).
+        mode: u32,
+    },
+    /// Append a cpio archive with these files to an initramfs, so that the guest's early user
+    /// space sees them. Later archives win over earlier ones.
+    InitramfsAppend {
+        /// The initramfs image.
+        path: GuestPath,
+        /// The files, in any order; missing directories are added.
+        files: Vec<InitramfsFile>,
+    },
+}
+
+/// One regular file to be put into an initramfs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InitramfsFile {
+    /// Where early user space finds it.
+    pub path: GuestPath,
+    /// Permission bits.
+    pub mode: u32,
+    /// Its content.
+    pub content: Vec<u8>,
+}
+
+impl Change {
+    /// The `kind` that JSON and tables show.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Write { .. } => "write",
+            Self::Remove { .. } => "remove",
+            Self::Link { .. } => "link",
+            Self::Chmod { .. } => "chmod",
+            Self::InitramfsAppend { .. } => "initramfs-append",
+        }
+    }
+
+    /// The path that changes.
+    #[must_use]
+    pub fn path(&self) -> &GuestPath {
+        match self {
+            Self::Write { path, .. }
+            | Self::Remove { path }
+            | Self::Link { path, .. }
+            | Self::Chmod { path, .. }
+            | Self::InitramfsAppend { path, .. } => path,
+        }
+    }
+}
+
+/// A short description for a log or a progress line.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind(), self.path())
+    }
+}
+
+/// Content up to this many bytes is given in full in JSON, more as digest and size.
+const INLINE_CONTENT: usize = 64 * 1024;
+
+/// The form of design section 5.2.
+impl Serialize for Change {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("kind", self.kind())?;
+        map.serialize_entry("path", self.path())?;
+        match self {
+            Self::Write { content, mode, .. } => {
+                if let Some(mode) = mode {
+                    map.serialize_entry("mode", &format!("{mode:04o}"))?;
+                }
+                serialize_content(&mut map, content)?;
+            }
+            Self::Remove { .. } => {}
+            Self::Link { target, .. } => {
+                map.serialize_entry("target", &String::from_utf8_lossy(target))?;
+            }
+            Self::Chmod { mode, .. } => map.serialize_entry("mode", &format!("{mode:04o}"))?,
+            Self::InitramfsAppend { files, .. } => map.serialize_entry("files", files)?,
+        }
+        map.end()
+    }
+}
+
+impl Serialize for InitramfsFile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("path", &self.path)?;
+        map.serialize_entry("mode", &format!("{:04o}", self.mode))?;
+        serialize_content(&mut map, &self.content)?;
+        map.end()
+    }
+}
+
+fn serialize_content<M: SerializeMap>(map: &mut M, content: &[u8]) -> Result<(), M::Error> {
+    if content.len() > INLINE_CONTENT {
+        map.serialize_entry("sha256", &sha256_hex(content))?;
+        return map.serialize_entry("size", &content.len());
+    }
+    match std::str::from_utf8(content) {
+        Ok(text) => map.serialize_entry("content", text),
+        Err(_) => map.serialize_entry(
+            "content_base64",
+            &base64::engine::general_purpose::STANDARD.encode(content),
+        ),
+    }
+}
+
+/// SHA-256 of `content` in lower-case hexadecimal.
+#[must_use]
+pub fn sha256_hex(content: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(content)
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn json_is_the_documented_form() {
+        let cases = [
+            (
+                Change::Write {
+                    path: "/a".into(),
+                    content: b"x\n".to_vec(),
+                    mode: Some(0o644),
+                },
+                json!({"kind": "write", "path": "/a", "mode": "0644", "content": "x\n"}),
+            ),
+            (
+                Change::Write {
+                    path: "/a".into(),
+                    content: vec![0xff],
+                    mode: None,
+                },
+                json!({"kind": "write", "path": "/a", "content_base64": "/w=="}),
+            ),
+            (
+                Change::Remove { path: "/a".into() },
+                json!({"kind": "remove", "path": "/a"}),
+            ),
+            (
+                Change::Chmod {
+                    path: "/a".into(),
+                    mode: 0o4755,
+                },
+                json!({"kind": "chmod", "path": "/a", "mode": "4755"}),
+            ),
+            (
+                Change::InitramfsAppend {
+                    path: "/boot/i".into(),
+                    files: vec![InitramfsFile {
+                        path: "/f".into(),
+                        mode: 0o644,
+                        content: b"y".to_vec(),
+                    }],
+                },
+                json!({"kind": "initramfs-append", "path": "/boot/i",
+                       "files": [{"path": "/f", "mode": "0644", "content": "y"}]}),
+            ),
+        ];
+        for (change, expected) in cases {
+            assert_eq!(serde_json::to_value(&change).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn long_content_is_a_digest() {
+        let change = Change::Write {
+            path: "/a".into(),
+            content: vec![b'x'; 70_000],
+            mode: None,
+        };
+        let json = serde_json::to_value(&change).unwrap();
+        assert_eq!(json["size"], 70_000);
+        assert_eq!(json["sha256"].as_str().unwrap().len(), 64);
+        assert!(json.get("content").is_none());
+    }
+}

@@ -1,0 +1,167 @@
+//! What a fixup is, and what it answers.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use refit_machine::Mac;
+use serde::{Deserialize, Serialize};
+
+use crate::change::Change;
+use crate::guest::Guest;
+
+/// One concern: reads a guest and proposes changes.
+///
+/// A fixup never writes. It reads through a real parser of each format, leaves what it does not
+/// understand alone and says so ([`Proposal::warnings`]), and proposes nothing when the guest is
+/// already as it should be: that is how the engine proves that applying it worked.
+pub trait Fixup: Sync {
+    /// What it is.
+    fn info(&self) -> &Info;
+
+    /// Reads `guest` and proposes what should change.
+    ///
+    /// # Errors
+    /// If the guest cannot be read or the parameters make no sense. The error is reported as
+    /// verdict *failed* and the other fixups go on.
+    fn plan(&self, guest: &Guest<'_>, request: &Request) -> anyhow::Result<Proposal>;
+}
+
+/// A fixup's `fixup.toml`.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Info {
+    /// Stable identifier (design section 5.3), also the name of its folder.
+    pub id: String,
+    /// One line: what it does for the guest.
+    pub summary: String,
+    /// When in the order it runs.
+    pub phase: Phase,
+    /// Parameters that `--set ID.PARAM=VALUE` accepts.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Parameter>,
+}
+
+/// The order in which fixups plan and apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Finding the root file system.
+    Boot,
+    /// Device drivers.
+    Drivers,
+    /// Network names and addresses.
+    Network,
+    /// The old hypervisor's tools.
+    Tools,
+    /// Agents and consoles.
+    Services,
+    /// Host name, environment, keys.
+    Identity,
+    /// What a site adds.
+    User,
+}
+
+/// One parameter of a fixup.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    /// The type of its value.
+    pub r#type: ParameterType,
+    /// Value when none is given.
+    pub default: Option<toml::Value>,
+    /// What it is for.
+    pub doc: String,
+}
+
+/// Type of a parameter's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ParameterType {
+    /// `true` or `false`.
+    Bool,
+    /// A whole number.
+    Integer,
+    /// Text.
+    String,
+}
+
+/// What the user asks for and knows beside the guest itself.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The NICs that the guest will have, in hardware order.
+    pub nics: Vec<Nic>,
+    /// Parameters by fixup identifier and name, already checked against [`Info::parameters`].
+    pub parameters: BTreeMap<String, BTreeMap<String, toml::Value>>,
+}
+
+/// One NIC of the machine that the guest will run on, with what is known of it on the old one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nic {
+    /// Its hardware address, the same before and after the move.
+    pub mac: Mac,
+    /// Addresses that it has had on the old machine, or is to have.
+    pub addresses: Vec<IpNet>,
+    /// VMware's slot number (`ethernetN.pciSlotNumber`).
+    pub pci_slot: Option<u32>,
+    /// Where this was learnt: `--nic`, a VMX or OVF file, virt-v2v's output.
+    pub origin: String,
+}
+
+/// A fixup's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposal {
+    /// What it says of the guest.
+    pub verdict: Verdict,
+    /// What it concludes from, for the report.
+    pub evidence: Vec<Evidence>,
+    /// What it left alone although it may matter, and why.
+    pub warnings: Vec<String>,
+}
+
+/// What a fixup says of a guest.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Something must change.
+    Change {
+        /// Why.
+        reason: String,
+        /// What, in the order in which it is to be done; never empty.
+        changes: Vec<Change>,
+    },
+    /// Already right.
+    Fine {
+        /// What was found.
+        reason: String,
+    },
+    /// Nothing to do with this guest.
+    NotApplicable {
+        /// Why not.
+        reason: String,
+    },
+    /// It would matter, but cannot be done.
+    Blocked {
+        /// Why, and what the user can do.
+        reason: String,
+    },
+}
+
+impl From<Verdict> for Proposal {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            evidence: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// One fact that a fixup concludes from. Free form beside its source, because each fixup has facts
+/// of its own; serialised as one JSON object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Evidence(pub BTreeMap<&'static str, String>);
+
+impl<const N: usize> From<[(&'static str, String); N]> for Evidence {
+    fn from(facts: [(&'static str, String); N]) -> Self {
+        Self(facts.into())
+    }
+}

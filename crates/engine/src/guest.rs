@@ -1,0 +1,534 @@
+//! The read-only view of a guest that fixups see.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use anyhow::{Context as _, bail};
+
+use crate::backend::{Backend, Entry, FileKind, Stat};
+use crate::change::{Change, InitramfsFile};
+use crate::facts::Facts;
+use crate::initramfs;
+use crate::path::GuestPath;
+
+/// No configuration file is longer; [`Guest::read`] refuses more than this many bytes.
+pub const READ_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// As many links as Linux follows in one path (`path_resolution(7)`).
+const LINK_LIMIT: usize = 40;
+
+/// One guest as the changes planned so far will leave it.
+///
+/// Reads go to the backend, with the planned changes laid over them (the *staged view*). Symbolic
+/// links are followed here, inside the guest's own tree, the same way for every backend; a link
+/// can never lead out of it. What was asked once is remembered, because a question to the
+/// appliance costs milliseconds.
+pub struct Guest<'b> {
+    backend: &'b dyn Backend,
+    facts: Facts,
+    stage: BTreeMap<GuestPath, Staged>,
+    appended: BTreeMap<GuestPath, Vec<InitramfsFile>>,
+    stats: RefCell<HashMap<GuestPath, Option<Stat>>>,
+    lists: RefCell<HashMap<GuestPath, Option<Vec<Entry>>>>,
+}
+
+/// What a planned change leaves at a path.
+#[derive(Debug, Clone)]
+enum Staged {
+    Gone,
+    File { content: Vec<u8>, mode: u32 },
+    Link { target: Vec<u8> },
+    Dir,
+    Mode { mode: u32 },
+}
+
+impl<'b> Guest<'b> {
+    /// Looks at the guest behind `backend` and collects its [`Facts`].
+    ///
+    /// # Errors
+    /// If the backend cannot be read. A guest that is not understood is no error: its facts are
+    /// then mostly empty.
+    pub fn inspect(backend: &'b dyn Backend, hints: &crate::facts::Hints) -> anyhow::Result<Self> {
+        let mut guest = Self {
+            backend,
+            facts: Facts::default(),
+            stage: BTreeMap::new(),
+            appended: BTreeMap::new(),
+            stats: RefCell::default(),
+            lists: RefCell::default(),
+        };
+        guest.facts = crate::facts::collect(&guest, hints)
+            .with_context(|| format!("inspecting {}", backend.describe()))?;
+        Ok(guest)
+    }
+
+    /// What inspection found.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The content of a regular file, links followed; `None` if there is no such file (also if a
+    /// link dangles or the path is a directory).
+    ///
+    /// # Errors
+    /// If it is longer than [`READ_LIMIT`], not a regular file, or cannot be read.
+    pub fn read(&self, path: impl Into<GuestPath>) -> anyhow::Result<Option<Vec<u8>>> {
+        let path = path.into();
+        let Some(real) = self.resolve(&path)? else {
+            return Ok(None);
+        };
+        if let Some(Staged::File { content, .. }) = self.stage.get(&real) {
+            return Ok(Some(content.clone()));
+        }
+        match self.lstat_real(&real)? {
+            Some(Stat {
+                kind: FileKind::File,
+                size,
+                ..
+            }) if size > READ_LIMIT => {
+                bail!("reading {path}: {size} bytes is too long for a configuration file")
+            }
+            Some(Stat {
+                kind: FileKind::File,
+                ..
+            }) => self.backend.read(&real).map(Some),
+            Some(Stat {
+                kind: FileKind::Other,
+                ..
+            }) => bail!("reading {path}: it is a device, socket or pipe"),
+            _ => Ok(None),
+        }
+    }
+
+    /// [`read`](Self::read) as text. Bytes that are not UTF-8 become U+FFFD, so use it for looking,
+    /// not for a file that is to be written back.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_text(&self, path: impl Into<GuestPath>) -> anyhow::Result<Option<String>> {
+        Ok(self
+            .read(path)?
+            .map(|content| String::from_utf8_lossy(&content).into_owned()))
+    }
+
+    /// The first `len` bytes of a regular file, links followed; fewer if it is shorter, none if there
+    /// is no such file.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read_start(&self, path: impl Into<GuestPath>, len: usize) -> anyhow::Result<Vec<u8>> {
+        let Some(real) = self.resolve(&path.into())? else {
+            return Ok(Vec::new());
+        };
+        if let Some(Staged::File { content, .. }) = self.stage.get(&real) {
+            return Ok(content[..len.min(content.len())].to_vec());
+        }
+        match self.lstat_real(&real)? {
+            Some(Stat {
+                kind: FileKind::File,
+                ..
+            }) => self.backend.read_at(&real, 0, len),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The names in a directory, sorted, links to the directory followed; empty if there is none.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn list(&self, dir: impl Into<GuestPath>) -> anyhow::Result<Vec<Entry>> {
+        let Some(real) = self.resolve(&dir.into())? else {
+            return Ok(Vec::new());
+        };
+        let mut entries: BTreeMap<Vec<u8>, FileKind> = match self.stage.get(&real) {
+            Some(Staged::Gone | Staged::File { .. } | Staged::Link { .. }) => return Ok(Vec::new()),
+            Some(Staged::Dir) => BTreeMap::new(),
+            Some(Staged::Mode { .. }) | None => self
+                .list_backend(&real)?
+                .into_iter()
+                .map(|entry| (entry.name, entry.kind))
+                .collect(),
+        };
+        for (path, staged) in &self.stage {
+            if path.parent().as_ref() != Some(&real) {
+                continue;
+            }
+            let kind = match staged {
+                Staged::Gone => {
+                    entries.remove(path.file_name());
+                    continue;
+                }
+                Staged::File { .. } => FileKind::File,
+                Staged::Link { .. } => FileKind::Symlink,
+                Staged::Dir => FileKind::Dir,
+                Staged::Mode { .. } => continue,
+            };
+            entries.insert(path.file_name().to_vec(), kind);
+        }
+        Ok(entries
+            .into_iter()
+            .map(|(name, kind)| Entry { name, kind })
+            .collect())
+    }
+
+    /// Full paths of what [`list`](Self::list) finds in `dir` whose name satisfies `wanted`.
+    /// Names that are not UTF-8 are passed over.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn files(
+        &self,
+        dir: impl Into<GuestPath>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<Vec<GuestPath>> {
+        let dir = dir.into();
+        Ok(self
+            .list(&dir)?
+            .into_iter()
+            .filter(|entry| entry.kind != FileKind::Dir)
+            .filter(|entry| std::str::from_utf8(&entry.name).is_ok_and(&wanted))
+            .map(|entry| dir.join(entry.name))
+            .collect())
+    }
+
+    /// Attributes of what `path` leads to, links followed; `None` if nothing is there.
+    ///
+    /// # Errors
+    /// If the backend cannot be read.
+    pub fn stat(&self, path: impl Into<GuestPath>) -> anyhow::Result<Option<Stat>> {
+        match self.resolve(&path.into())? {
+            Some(real) => self.lstat_real(&real),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether `path` leads to something.
+    ///
+    /// # Errors
+    /// If the backend cannot be read.
+    pub fn exists(&self, path: impl Into<GuestPath>) -> anyhow::Result<bool> {
+        Ok(self.stat(path)?.is_some())
+    }
+
+    /// The path without symbolic links that `path` leads to, whether or not its last component
+    /// exists; `None` if a directory on the way does not, or links go in circles.
+    ///
+    /// # Errors
+    /// If the backend cannot be read.
+    pub fn resolve(&self, path: &GuestPath) -> anyhow::Result<Option<GuestPath>> {
+        self.walk(path, true)
+    }
+
+    /// As [`resolve`](Self::resolve), but a link in the last component is itself the result: the
+    /// path where a change has to be made.
+    ///
+    /// # Errors
+    /// If the backend cannot be read.
+    pub fn resolve_parent(&self, path: &GuestPath) -> anyhow::Result<Option<GuestPath>> {
+        self.walk(path, false)
+    }
+
+    /// The files in the uncompressed archives at the end of an initramfs image: what was appended
+    /// to it. Later ones of the same name win.
+    ///
+    /// # Errors
+    /// If the image cannot be read.
+    pub fn initramfs_appended(&self, image: &GuestPath) -> anyhow::Result<Vec<InitramfsFile>> {
+        let mut files = BTreeMap::new();
+        if let Some(real) = self.resolve(image)? {
+            if let Some(stat) = self.lstat_real(&real)? {
+                let tail = initramfs::read_appended(stat.size, |offset, len| {
+                    self.backend.read_at(&real, offset, len)
+                })?;
+                files.extend(tail.into_iter().map(|file| (file.path.clone(), file)));
+            }
+            for file in self.appended.get(&real).into_iter().flatten() {
+                files.insert(file.path.clone(), file.clone());
+            }
+        }
+        Ok(files.into_values().collect())
+    }
+
+    /// Lays a planned change over the view, so that later fixups see its result.
+    ///
+    /// # Errors
+    /// If the change contradicts the guest: its directory is a file, what it would change is
+    /// missing or is a device.
+    pub fn stage(&mut self, change: &Change) -> anyhow::Result<()> {
+        let path = change.path();
+        let real = self
+            .real_target(change)?
+            .with_context(|| format!("planning to {change}: its directory cannot be reached"))?;
+        let present = self.lstat_real(&real)?;
+        if present.is_some_and(|stat| stat.kind == FileKind::Other) {
+            bail!("planning to {change}: {path} is a device, socket or pipe");
+        }
+        match change {
+            Change::Write { content, mode, .. } => {
+                if present.is_some_and(|stat| stat.kind == FileKind::Dir) {
+                    bail!("planning to {change}: {path} is a directory");
+                }
+                let mode = mode.or(present.map(|stat| stat.mode)).unwrap_or(0o644);
+                self.stage_parents(&real)?;
+                self.stage.insert(
+                    real,
+                    Staged::File {
+                        content: content.clone(),
+                        mode,
+                    },
+                );
+            }
+            Change::Link { target, .. } => {
+                if present.is_some_and(|stat| stat.kind == FileKind::Dir) {
+                    bail!("planning to {change}: {path} is a directory");
+                }
+                self.stage_parents(&real)?;
+                self.stage.insert(
+                    real,
+                    Staged::Link {
+                        target: target.clone(),
+                    },
+                );
+            }
+            Change::Remove { .. } => {
+                if present.is_none() {
+                    bail!("planning to {change}: there is nothing to remove");
+                }
+                if real.is_root() {
+                    bail!("planning to {change}: the root directory is never removed");
+                }
+                self.stage.retain(|staged, _| !staged.starts_with(&real));
+                self.stage.insert(real, Staged::Gone);
+            }
+            Change::Chmod { mode, .. } => match (self.stage.get_mut(&real), present) {
+                (Some(Staged::File { mode: staged, .. }), _) => *staged = *mode,
+                (_, Some(_)) => {
+                    self.stage.insert(real, Staged::Mode { mode: *mode });
+                }
+                (_, None) => bail!("planning to {change}: there is no such file"),
+            },
+            Change::InitramfsAppend { files, .. } => {
+                if !present.is_some_and(|stat| stat.kind == FileKind::File) {
+                    bail!("planning to {change}: there is no such file");
+                }
+                self.appended
+                    .entry(real)
+                    .or_default()
+                    .extend(files.iter().cloned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Where in the guest a change takes effect: writes and modes follow a link, removals and new
+    /// links do not.
+    ///
+    /// # Errors
+    /// If the backend cannot be read.
+    pub fn real_target(&self, change: &Change) -> anyhow::Result<Option<GuestPath>> {
+        match change {
+            Change::Write { path, .. }
+            | Change::Chmod { path, .. }
+            | Change::InitramfsAppend { path, .. } => {
+                match self.resolve(path)? {
+                    Some(real) => Ok(Some(real)),
+                    // A new file in directories that are to be made.
+                    None => self.deepest(path),
+                }
+            }
+            Change::Link { path, .. } => match self.resolve_parent(path)? {
+                Some(real) => Ok(Some(real)),
+                None => self.deepest(path),
+            },
+            Change::Remove { path } => self.resolve_parent(path),
+        }
+    }
+
+    /// `path` with links in its existing part resolved, its missing directories as they are;
+    /// `None` if that part ends in something that is no directory, or in a dangling link.
+    fn deepest(&self, path: &GuestPath) -> anyhow::Result<Option<GuestPath>> {
+        let mut missing: Vec<Vec<u8>> = vec![path.file_name().to_vec()];
+        let mut dir = path.parent();
+        while let Some(here) = dir {
+            if let Some(real) = self.resolve(&here)? {
+                match self.lstat_real(&real)? {
+                    Some(Stat {
+                        kind: FileKind::Dir,
+                        ..
+                    }) => {
+                        return Ok(Some(
+                            missing
+                                .iter()
+                                .rev()
+                                .fold(real, |path, name| path.join(name)),
+                        ));
+                    }
+                    Some(_) => return Ok(None),
+                    None => {}
+                }
+            }
+            if self.resolve_parent(&here)?.is_some_and(|link| {
+                matches!(
+                    self.lstat_real(&link),
+                    Ok(Some(Stat {
+                        kind: FileKind::Symlink,
+                        ..
+                    }))
+                )
+            }) {
+                return Ok(None);
+            }
+            missing.push(here.file_name().to_vec());
+            dir = here.parent();
+        }
+        Ok(None)
+    }
+
+    fn stage_parents(&mut self, real: &GuestPath) -> anyhow::Result<()> {
+        let mut missing = Vec::new();
+        let mut dir = real.parent();
+        while let Some(here) = dir {
+            if self.lstat_real(&here)?.is_some() {
+                break;
+            }
+            dir = here.parent();
+            missing.push(here);
+        }
+        for dir in missing {
+            self.stage.insert(dir, Staged::Dir);
+        }
+        Ok(())
+    }
+
+    fn walk(&self, path: &GuestPath, follow_last: bool) -> anyhow::Result<Option<GuestPath>> {
+        let mut pending: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
+        let mut real = GuestPath::root();
+        let mut links = 0;
+        while let Some(name) = pending.pop() {
+            if name == b".." {
+                real = real.parent().unwrap_or_else(GuestPath::root);
+                continue;
+            }
+            let next = real.join(&name);
+            let last = pending.is_empty();
+            match self.lstat_real(&next)? {
+                Some(Stat {
+                    kind: FileKind::Symlink,
+                    ..
+                }) if follow_last || !last => {
+                    links += 1;
+                    if links > LINK_LIMIT {
+                        return Ok(None);
+                    }
+                    let target = match self.stage.get(&next) {
+                        Some(Staged::Link { target }) => target.clone(),
+                        _ => self.backend.read_link(&next)?,
+                    };
+                    if target.starts_with(b"/") {
+                        real = GuestPath::root();
+                    }
+                    // `..` is kept as a step of its own: it must be taken after links are resolved.
+                    let steps = target
+                        .split(|&b| b == b'/')
+                        .filter(|step| !step.is_empty() && *step != b".")
+                        .map(<[u8]>::to_vec);
+                    let mut steps: Vec<_> = steps.collect();
+                    steps.reverse();
+                    pending.extend(steps);
+                }
+                Some(Stat {
+                    kind: FileKind::Dir,
+                    ..
+                }) => real = next,
+                Some(_) if last => real = next,
+                None if last => return Ok(Some(next)),
+                Some(_) | None => return Ok(None),
+            }
+        }
+        Ok(Some(real))
+    }
+
+    /// Attributes at a path without links, planned changes included.
+    fn lstat_real(&self, real: &GuestPath) -> anyhow::Result<Option<Stat>> {
+        match self.stage.get(real) {
+            Some(Staged::Gone) => return Ok(None),
+            Some(Staged::Mode { mode }) => {
+                return Ok(self.lstat_backend(real)?.map(|stat| Stat {
+                    mode: *mode,
+                    ..stat
+                }));
+            }
+            Some(Staged::File { content, mode }) => {
+                return Ok(Some(new_stat(FileKind::File, *mode, content.len() as u64)));
+            }
+            Some(Staged::Link { target }) => {
+                return Ok(Some(new_stat(
+                    FileKind::Symlink,
+                    0o777,
+                    target.len() as u64,
+                )));
+            }
+            Some(Staged::Dir) => return Ok(Some(new_stat(FileKind::Dir, 0o755, 0))),
+            None => {}
+        }
+        let mut ancestor = real.parent();
+        while let Some(here) = ancestor {
+            if matches!(self.stage.get(&here), Some(Staged::Gone)) {
+                return Ok(None);
+            }
+            ancestor = here.parent();
+        }
+        self.lstat_backend(real)
+    }
+
+    fn lstat_backend(&self, path: &GuestPath) -> anyhow::Result<Option<Stat>> {
+        if let Some(known) = self.stats.borrow().get(path) {
+            return Ok(*known);
+        }
+        let stat = self.backend.lstat(path)?;
+        self.stats.borrow_mut().insert(path.clone(), stat);
+        Ok(stat)
+    }
+
+    fn list_backend(&self, dir: &GuestPath) -> anyhow::Result<Vec<Entry>> {
+        if let Some(known) = self.lists.borrow().get(dir) {
+            return Ok(known.clone().unwrap_or_default());
+        }
+        let entries = self.backend.list(dir)?;
+        self.lists.borrow_mut().insert(dir.clone(), entries.clone());
+        Ok(entries.unwrap_or_default())
+    }
+
+    /// The paths that staged changes touch, for checks.
+    #[must_use]
+    pub fn staged_paths(&self) -> BTreeSet<GuestPath> {
+        self.stage
+            .keys()
+            .chain(self.appended.keys())
+            .cloned()
+            .collect()
+    }
+}
+
+impl std::fmt::Debug for Guest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guest")
+            .field("backend", &self.backend.describe())
+            .field("staged", &self.stage.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn new_stat(kind: FileKind, mode: u32, size: u64) -> Stat {
+    Stat {
+        kind,
+        mode,
+        uid: 0,
+        gid: 0,
+        size,
+        nlink: 1,
+        mtime: (0, 0),
+        atime: (0, 0),
+    }
+}

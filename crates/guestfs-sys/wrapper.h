@@ -1,0 +1,2 @@
+/* What `cargo xtask bindings` reads. */
+#include <guestfs.h>

@@ -1,0 +1,504 @@
+//! One call of a C function: arguments in, errors and memory out.
+//!
+//! All methods of the handle go through [`Call`], so this is the only place
+//! that knows libguestfs's conventions: -1 or NULL is an error whose message
+//! and errno must be copied at once and on the same thread, and what is
+//! returned was allocated with malloc.
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::panic::resume_unwind;
+use std::ptr;
+use std::slice;
+
+use refit_guestfs_sys as sys;
+
+use crate::error::{Error, Result};
+use crate::handle::Handle;
+
+/// A call that is about to be made.
+pub(crate) struct Call<'h> {
+    handle: &'h Handle,
+    name: &'static str,
+    path: Option<Vec<u8>>,
+}
+
+impl Handle {
+    /// Begins the call of `guestfs_<name>`.
+    pub(crate) fn call(&self, name: &'static str) -> Call<'_> {
+        Call { handle: self, name, path: None }
+    }
+}
+
+impl Call<'_> {
+    /// Names the guest path, device or mountable that errors are about.
+    pub(crate) fn on(self, path: impl AsRef<[u8]>) -> Self {
+        Self { path: Some(path.as_ref().to_vec()), ..self }
+    }
+
+    /// A string argument. The key of an encrypted volume is one too, so the
+    /// error does not quote it.
+    pub(crate) fn string(
+        &self,
+        argument: &'static str,
+        value: impl AsRef<[u8]>,
+    ) -> Result<CString> {
+        CString::new(value.as_ref())
+            .map_err(|_| Error::InteriorNul { call: self.name, argument })
+    }
+
+    /// A list of strings.
+    pub(crate) fn strings<S: AsRef<[u8]>>(
+        &self,
+        argument: &'static str,
+        values: impl IntoIterator<Item = S>,
+    ) -> Result<StringList> {
+        let strings = values
+            .into_iter()
+            .map(|value| self.string(argument, value))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(StringList::new(strings))
+    }
+
+    /// A number that must fit a narrower or a signed type.
+    pub(crate) fn number<I, C: TryFrom<I>>(&self, argument: &'static str, value: I) -> Result<C> {
+        C::try_from(value).map_err(|_| Error::OutOfRange { call: self.name, argument })
+    }
+
+    /// Makes the call.
+    ///
+    /// `failed` recognises the error value. `convert` takes over what the
+    /// function returned, and frees it.
+    fn run<C: Copy, T>(
+        self,
+        function: impl FnOnce(*mut sys::guestfs_h) -> C,
+        failed: impl FnOnce(C) -> bool,
+        convert: impl FnOnce(C) -> T,
+    ) -> Result<T> {
+        let handle = self.handle;
+        if handle.busy.replace(true) {
+            return Err(Error::Reentrant { call: self.name });
+        }
+        let returned = function(handle.raw());
+        let result =
+            if failed(returned) { Err(self.last_error()) } else { Ok(convert(returned)) };
+        handle.busy.set(false);
+        if let Some(payload) = handle.take_panic() {
+            resume_unwind(payload);
+        }
+        result
+    }
+
+    /// Copies the error of the call that just failed on this thread.
+    fn last_error(self) -> Error {
+        let raw = self.handle.raw();
+        // SAFETY: the handle is open, and no other call runs on it.
+        let errno = unsafe { sys::guestfs_last_errno(raw) };
+        // SAFETY: as above; NULL, or a string that lives until the next call.
+        let message = unsafe { last_message(raw) };
+        if errno == libc::EINTR {
+            return Error::Cancelled { call: self.name, path: self.path };
+        }
+        let message = message.unwrap_or_else(|| "libguestfs gave no reason".to_owned());
+        let message = match message.strip_prefix(self.name).and_then(|m| m.strip_prefix(": ")) {
+            Some(rest) => rest.to_owned(),
+            None => message,
+        };
+        Error::Call {
+            call: self.name,
+            path: self.path,
+            message,
+            errno: (errno != 0).then_some(errno),
+        }
+    }
+
+    /// A function that returns 0, or -1 for an error.
+    ///
+    /// # Safety
+    ///
+    /// `function` calls one libguestfs function on the handle that it is
+    /// given, with arguments that live until it returns, and does not keep or
+    /// close the handle. The same holds for the methods below.
+    pub(crate) unsafe fn unit(
+        self,
+        function: impl FnOnce(*mut sys::guestfs_h) -> c_int,
+    ) -> Result<()> {
+        self.run(function, |code| code == -1, |_| ())
+    }
+
+    /// A function that returns a truth value, or -1 for an error.
+    ///
+    /// # Safety
+    ///
+    /// See [`unit`](Self::unit).
+    pub(crate) unsafe fn flag(
+        self,
+        function: impl FnOnce(*mut sys::guestfs_h) -> c_int,
+    ) -> Result<bool> {
+        self.run(function, |code| code == -1, |code| code != 0)
+    }
+
+    /// A function that returns a number of its own range, or -1 for an error.
+    ///
+    /// # Safety
+    ///
+    /// See [`unit`](Self::unit).
+    pub(crate) unsafe fn integer<C, T>(
+        self,
+        what: &'static str,
+        function: impl FnOnce(*mut sys::guestfs_h) -> C,
+    ) -> Result<T>
+    where
+        C: Copy + Into<i64>,
+        T: TryFrom<i64>,
+    {
+        let call = self.name;
+        let number = self.run(function, |number| number.into() == -1, Into::into)?;
+        T::try_from(number).map_err(|_| Error::Malformed { call, what })
+    }
+
+    /// A function that returns a string, or NULL for an error.
+    ///
+    /// # Safety
+    ///
+    /// See [`unit`](Self::unit). The string is from malloc, and nobody else
+    /// frees it.
+    pub(crate) unsafe fn bytes(
+        self,
+        function: impl FnOnce(*mut sys::guestfs_h) -> *mut c_char,
+    ) -> Result<Vec<u8>> {
+        // SAFETY: not NULL, so a string that is ours, by this method's contract.
+        self.run(function, |string| string.is_null(), |string| unsafe { take_string(string) })
+    }
+
+    /// Like [`bytes`](Self::bytes), for words that libguestfs chooses.
+    ///
+    /// # Safety
+    ///
+    /// See [`bytes`](Self::bytes).
+    pub(crate) unsafe fn text(
+        self,
+        function: impl FnOnce(*mut sys::guestfs_h) -> *mut c_char,
+    ) -> Result<String> {
+        // SAFETY: the same contract.
+        unsafe { self.bytes(function) }.map(lossy)
+    }
+
+    /// A function that returns a list of strings that ends with NULL, or NULL
+    /// for an error.
+    ///
+    /// # Safety
+    ///
+    /// See [`bytes`](Self::bytes), for the list and each string.
+    pub(crate) unsafe fn list(
+        self,
+        function: impl FnOnce(*mut sys::guestfs_h) -> *mut *mut c_char,
+    ) -> Result<Vec<Vec<u8>>> {
+        // SAFETY: not NULL, so a list that is ours, by this method's contract.
+        self.run(function, |list| list.is_null(), |list| unsafe { take_list(list) })
+    }
+
+    /// Like [`list`](Self::list), for words that libguestfs chooses.
+    ///
+    /// # Safety
+    ///
+    /// See [`list`](Self::list).
+    pub(crate) unsafe fn texts(
+        self,
+        function: impl FnOnce(*mut sys::guestfs_h) -> *mut *mut c_char,
+    ) -> Result<Vec<String>> {
+        // SAFETY: the same contract.
+        let list = unsafe { self.list(function) }?;
+        Ok(list.into_iter().map(lossy).collect())
+    }
+
+    /// A function that returns a hash table: keys and values in turn.
+    ///
+    /// # Safety
+    ///
+    /// See [`list`](Self::list).
+    pub(crate) unsafe fn pairs(
+        self,
+        function: impl FnOnce(*mut sys::guestfs_h) -> *mut *mut c_char,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let call = self.name;
+        // SAFETY: the same contract.
+        let mut list = unsafe { self.list(function) }?.into_iter();
+        let mut pairs = Vec::with_capacity(list.len() / 2);
+        while let Some(key) = list.next() {
+            let value = list.next().ok_or(Error::Malformed { call, what: "hash table" })?;
+            pairs.push((key, value));
+        }
+        Ok(pairs)
+    }
+
+    /// A function that returns a buffer, with its length through the second
+    /// argument, or NULL for an error.
+    ///
+    /// # Safety
+    ///
+    /// See [`bytes`](Self::bytes).
+    pub(crate) unsafe fn buffer(
+        self,
+        function: impl FnOnce(*mut sys::guestfs_h, *mut usize) -> *mut c_char,
+    ) -> Result<Vec<u8>> {
+        let mut length = 0;
+        let at: *mut usize = &raw mut length;
+        self.run(
+            |raw| function(raw, at),
+            |buffer| buffer.is_null(),
+            // SAFETY: not NULL, so a buffer of that length that is ours, by
+            // this method's contract; `at` points to the local above.
+            |buffer| unsafe { take_buffer(buffer, *at) },
+        )
+    }
+
+    /// A function that returns a structure, or NULL for an error.
+    ///
+    /// # Safety
+    ///
+    /// See [`unit`](Self::unit). `free` is the libguestfs function that frees
+    /// the structure, and nobody else does.
+    pub(crate) unsafe fn structure<C, T>(
+        self,
+        function: impl FnOnce(*mut sys::guestfs_h) -> *mut C,
+        free: unsafe extern "C" fn(*mut C),
+        convert: impl FnOnce(&C) -> Result<T>,
+    ) -> Result<T> {
+        self.run(
+            function,
+            |structure| structure.is_null(),
+            |structure| {
+                // SAFETY: not NULL, so a structure that is ours, by this
+                // method's contract; `convert` returns nothing borrowed.
+                unsafe {
+                    let converted = convert(&*structure);
+                    free(structure);
+                    converted
+                }
+            },
+        )?
+    }
+}
+
+/// The message of the last error on this thread, its control characters
+/// escaped: parts of it come from the guest, and it goes to terminals.
+///
+/// # Safety
+///
+/// The handle is open.
+pub(crate) unsafe fn last_message(raw: *mut sys::guestfs_h) -> Option<String> {
+    // SAFETY: by this function's contract.
+    let message = unsafe { sys::guestfs_last_error(raw) };
+    if message.is_null() {
+        return None;
+    }
+    // SAFETY: a string that lives until the next call on this handle.
+    let message = unsafe { CStr::from_ptr(message) }.to_string_lossy();
+    let mut escaped = String::with_capacity(message.len());
+    for c in message.chars() {
+        if c.is_control() && !matches!(c, '\n' | '\t') {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    Some(escaped)
+}
+
+/// A list of C strings that ends with NULL.
+pub(crate) struct StringList {
+    pointers: Vec<*mut c_char>,
+    /// What the pointers point to.
+    _strings: Vec<CString>,
+}
+
+impl StringList {
+    fn new(strings: Vec<CString>) -> Self {
+        // The C type is `char *const *`, but libguestfs only reads the strings.
+        let pointers = strings
+            .iter()
+            .map(|string| string.as_ptr().cast_mut())
+            .chain([ptr::null_mut()])
+            .collect();
+        Self { pointers, _strings: strings }
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const *mut c_char {
+        self.pointers.as_ptr()
+    }
+}
+
+/// The bit of an optional argument in a `bitmask`.
+pub(crate) const fn bit(index: u32) -> u64 {
+    1 << index
+}
+
+/// A word that libguestfs chooses, or one that is only shown.
+pub(crate) fn lossy(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// Copies a buffer inside a structure.
+///
+/// # Safety
+///
+/// `start` is valid for reads of `length` bytes, or the length is 0.
+pub(crate) unsafe fn copy_buffer(start: *const c_char, length: usize) -> Vec<u8> {
+    // An empty buffer may be NULL, which a slice may not.
+    if start.is_null() || length == 0 {
+        return Vec::new();
+    }
+    // SAFETY: by this function's contract.
+    unsafe { slice::from_raw_parts(start.cast::<u8>(), length) }.to_vec()
+}
+
+/// Copies a string inside a structure; NULL gives the empty string.
+///
+/// # Safety
+///
+/// `string` is NULL or a C string.
+pub(crate) unsafe fn copy_string(string: *const c_char) -> Vec<u8> {
+    if string.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: by this function's contract.
+    unsafe { CStr::from_ptr(string) }.to_bytes().to_vec()
+}
+
+/// The elements of a list structure.
+///
+/// # Safety
+///
+/// `start` is valid for reads of `length` elements, or the length is 0, for
+/// as long as the result is used.
+pub(crate) unsafe fn elements<'a, T>(start: *const T, length: u32) -> &'a [T] {
+    if start.is_null() || length == 0 {
+        return &[];
+    }
+    // SAFETY: by this function's contract; u32 always fits here.
+    unsafe { slice::from_raw_parts(start, length as usize) }
+}
+
+/// # Safety
+///
+/// `string` is a C string from malloc that nobody else frees.
+unsafe fn take_string(string: *mut c_char) -> Vec<u8> {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let bytes = copy_string(string);
+        libc::free(string.cast());
+        bytes
+    }
+}
+
+/// # Safety
+///
+/// `list` is an array from malloc of C strings from malloc, ends with NULL,
+/// and nobody else frees it.
+unsafe fn take_list(list: *mut *mut c_char) -> Vec<Vec<u8>> {
+    let mut strings = Vec::new();
+    // SAFETY: by this function's contract; the loop stops at the NULL.
+    unsafe {
+        let mut next = list;
+        while !(*next).is_null() {
+            strings.push(take_string(*next));
+            next = next.add(1);
+        }
+        libc::free(list.cast());
+    }
+    strings
+}
+
+/// # Safety
+///
+/// `buffer` is from malloc, has `length` bytes, and nobody else frees it.
+unsafe fn take_buffer(buffer: *mut c_char, length: usize) -> Vec<u8> {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let bytes = copy_buffer(buffer, length);
+        libc::free(buffer.cast());
+        bytes
+    }
+}
+
+/// The type that a kind of call returns, named like the method of [`Call`].
+macro_rules! returned {
+    (unit) => { () };
+    (flag) => { bool };
+    (bytes) => { Vec<u8> };
+    (text) => { String };
+    (list) => { Vec<Vec<u8>> };
+    (texts) => { Vec<String> };
+    (pairs) => { Vec<(Vec<u8>, Vec<u8>)> };
+}
+pub(crate) use returned;
+
+/// Defines the methods whose arguments are all strings, which most are:
+/// `name(arguments) on subject -> kind = C function`. The subject is what an
+/// error is about; the kind is a method of [`Call`].
+macro_rules! string_calls {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident($($argument:ident),*) $(on $subject:ident)? -> $kind:ident = $function:ident;
+    )*) => {
+        impl $crate::handle::Handle {
+            $(
+                $(#[$doc])*
+                pub fn $name(
+                    &self,
+                    $($argument: impl AsRef<[u8]>,)*
+                ) -> $crate::error::Result<$crate::call::returned!($kind)> {
+                    let call = self.call(stringify!($name)) $(.on(&$subject))?;
+                    $(let $argument = call.string(stringify!($argument), $argument)?;)*
+                    // SAFETY: the arguments are C strings that live until the
+                    // end of this method, and the kind is that of the function.
+                    unsafe {
+                        call.$kind(|g| refit_guestfs_sys::$function(g, $($argument.as_ptr()),*))
+                    }
+                }
+            )*
+        }
+    };
+}
+pub(crate) use string_calls;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_null_buffer_is_an_empty_one() {
+        // SAFETY: NULL with length 0 is what the functions are for.
+        unsafe {
+            assert_eq!(copy_buffer(ptr::null(), 0), b"");
+            assert_eq!(copy_string(ptr::null()), b"");
+            assert!(elements::<u64>(ptr::null(), 0).is_empty());
+        }
+    }
+
+    #[test]
+    fn lists_end_with_null() {
+        let list = StringList::new(vec![c"a".to_owned(), c"b".to_owned()]);
+        assert_eq!(list.pointers.len(), 3);
+        assert!(list.pointers[2].is_null());
+        // SAFETY: the list owns its strings.
+        assert_eq!(unsafe { CStr::from_ptr(list.pointers[1]) }, c"b");
+    }
+
+    #[test]
+    fn arguments_with_nul_or_out_of_range_are_refused() {
+        let handle = Handle::new().unwrap();
+        let call = handle.call("rm");
+        assert!(matches!(
+            call.string("path", b"/a\0b"),
+            Err(Error::InteriorNul { call: "rm", argument: "path" })
+        ));
+        assert!(call.strings("names", [&b"a"[..], b"b\0"]).is_err());
+        assert!(matches!(
+            call.number::<u64, i64>("size", u64::MAX),
+            Err(Error::OutOfRange { call: "rm", argument: "size" })
+        ));
+        assert_eq!(call.number::<u32, c_int>("mode", 0o755).unwrap(), 0o755);
+    }
+}

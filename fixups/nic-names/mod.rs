@@ -1,0 +1,4 @@
+//! Keeps the names of network cards.
+
+pub mod model;
+pub mod sources;

@@ -1,0 +1,8 @@
+//! One reader for each format of network configuration.
+
+pub mod ifcfg;
+pub mod ifupdown;
+pub mod keyfile;
+pub mod netplan;
+pub mod networkd;
+pub mod persistent_rules;
