@@ -1,15 +1,16 @@
 //! The read-only view of a guest that fixups see.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::backend::{Backend, Entry, FileKind, Stat};
 use crate::change::{Change, InitramfsFile};
 use crate::facts::Facts;
 use crate::initramfs;
 use crate::path::GuestPath;
+use crate::stage::{Stage, Staged};
 
 /// No configuration file is longer; [`Guest::read`] refuses more than this many bytes.
 pub const READ_LIMIT: u64 = 16 * 1024 * 1024;
@@ -26,20 +27,9 @@ const LINK_LIMIT: usize = 40;
 pub struct Guest<'b> {
     backend: &'b dyn Backend,
     facts: Facts,
-    stage: BTreeMap<GuestPath, Staged>,
-    appended: BTreeMap<GuestPath, Vec<InitramfsFile>>,
+    stage: Stage,
     stats: RefCell<HashMap<GuestPath, Option<Stat>>>,
     lists: RefCell<HashMap<GuestPath, Option<Vec<Entry>>>>,
-}
-
-/// What a planned change leaves at a path.
-#[derive(Debug, Clone)]
-enum Staged {
-    Gone,
-    File { content: Vec<u8>, mode: u32 },
-    Link { target: Vec<u8> },
-    Dir,
-    Mode { mode: u32 },
 }
 
 impl<'b> Guest<'b> {
@@ -52,8 +42,7 @@ impl<'b> Guest<'b> {
         let mut guest = Self {
             backend,
             facts: Facts::default(),
-            stage: BTreeMap::new(),
-            appended: BTreeMap::new(),
+            stage: Stage::default(),
             stats: RefCell::default(),
             lists: RefCell::default(),
         };
@@ -78,7 +67,7 @@ impl<'b> Guest<'b> {
         let Some(real) = self.resolve(&path)? else {
             return Ok(None);
         };
-        if let Some(Staged::File { content, .. }) = self.stage.get(&real) {
+        if let Some(Staged::File { content, .. }) = self.stage.nodes.get(&real) {
             return Ok(Some(content.clone()));
         }
         match self.lstat_real(&real)? {
@@ -121,7 +110,7 @@ impl<'b> Guest<'b> {
         let Some(real) = self.resolve(&path.into())? else {
             return Ok(Vec::new());
         };
-        if let Some(Staged::File { content, .. }) = self.stage.get(&real) {
+        if let Some(Staged::File { content, .. }) = self.stage.nodes.get(&real) {
             return Ok(content[..len.min(content.len())].to_vec());
         }
         match self.lstat_real(&real)? {
@@ -141,7 +130,7 @@ impl<'b> Guest<'b> {
         let Some(real) = self.resolve(&dir.into())? else {
             return Ok(Vec::new());
         };
-        let mut entries: BTreeMap<Vec<u8>, FileKind> = match self.stage.get(&real) {
+        let mut entries: BTreeMap<Vec<u8>, FileKind> = match self.stage.nodes.get(&real) {
             Some(Staged::Gone | Staged::File { .. } | Staged::Link { .. }) => return Ok(Vec::new()),
             Some(Staged::Dir) => BTreeMap::new(),
             Some(Staged::Mode { .. }) | None => self
@@ -150,7 +139,7 @@ impl<'b> Guest<'b> {
                 .map(|entry| (entry.name, entry.kind))
                 .collect(),
         };
-        for (path, staged) in &self.stage {
+        for (path, staged) in &self.stage.nodes {
             if path.parent().as_ref() != Some(&real) {
                 continue;
             }
@@ -243,35 +232,48 @@ impl<'b> Guest<'b> {
                 })?;
                 files.extend(tail.into_iter().map(|file| (file.path.clone(), file)));
             }
-            for file in self.appended.get(&real).into_iter().flatten() {
+            for file in self.stage.appended.get(&real).into_iter().flatten() {
                 files.insert(file.path.clone(), file.clone());
             }
         }
         Ok(files.into_values().collect())
     }
 
-    /// Lays a planned change over the view, so that later fixups see its result.
+    /// Lays planned changes over the view, all of them or none, so that later fixups see their
+    /// result.
     ///
     /// # Errors
-    /// If the change contradicts the guest: its directory is a file, what it would change is
-    /// missing or is a device.
-    pub fn stage(&mut self, change: &Change) -> anyhow::Result<()> {
+    /// If a change contradicts the guest: its directory is a file, what it would change is missing
+    /// or is a device.
+    pub fn stage(&mut self, changes: &[Change]) -> anyhow::Result<()> {
+        let before = self.stage.clone();
+        for change in changes {
+            if let Err(error) = self.stage_one(change) {
+                self.stage = before;
+                return Err(error.context(format!("planning to {change}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn stage_one(&mut self, change: &Change) -> anyhow::Result<()> {
         let path = change.path();
         let real = self
             .real_target(change)?
-            .with_context(|| format!("planning to {change}: its directory cannot be reached"))?;
+            .context("its directory cannot be reached")?;
         let present = self.lstat_real(&real)?;
-        if present.is_some_and(|stat| stat.kind == FileKind::Other) {
-            bail!("planning to {change}: {path} is a device, socket or pipe");
-        }
+        let is = |kind| present.is_some_and(|stat: Stat| stat.kind == kind);
+        ensure!(!is(FileKind::Other), "{path} is a device, socket or pipe");
         match change {
             Change::Write { content, mode, .. } => {
-                if present.is_some_and(|stat| stat.kind == FileKind::Dir) {
-                    bail!("planning to {change}: {path} is a directory");
-                }
+                ensure!(!is(FileKind::Dir), "{path} is a directory");
+                ensure!(
+                    !is(FileKind::Symlink),
+                    "{path} is a symbolic link that leads nowhere"
+                );
                 let mode = mode.or(present.map(|stat| stat.mode)).unwrap_or(0o644);
                 self.stage_parents(&real)?;
-                self.stage.insert(
+                self.stage.nodes.insert(
                     real,
                     Staged::File {
                         content: content.clone(),
@@ -280,11 +282,9 @@ impl<'b> Guest<'b> {
                 );
             }
             Change::Link { target, .. } => {
-                if present.is_some_and(|stat| stat.kind == FileKind::Dir) {
-                    bail!("planning to {change}: {path} is a directory");
-                }
+                ensure!(!is(FileKind::Dir), "{path} is a directory");
                 self.stage_parents(&real)?;
-                self.stage.insert(
+                self.stage.nodes.insert(
                     real,
                     Staged::Link {
                         target: target.clone(),
@@ -292,27 +292,30 @@ impl<'b> Guest<'b> {
                 );
             }
             Change::Remove { .. } => {
-                if present.is_none() {
-                    bail!("planning to {change}: there is nothing to remove");
-                }
-                if real.is_root() {
-                    bail!("planning to {change}: the root directory is never removed");
-                }
-                self.stage.retain(|staged, _| !staged.starts_with(&real));
-                self.stage.insert(real, Staged::Gone);
+                ensure!(present.is_some(), "there is nothing to remove");
+                ensure!(!real.is_root(), "the root directory is never removed");
+                self.stage
+                    .nodes
+                    .retain(|staged, _| !staged.starts_with(&real));
+                self.stage
+                    .appended
+                    .retain(|image, _| !image.starts_with(&real));
+                self.stage.nodes.insert(real, Staged::Gone);
             }
-            Change::Chmod { mode, .. } => match (self.stage.get_mut(&real), present) {
+            Change::Chmod { mode, .. } => match (self.stage.nodes.get_mut(&real), present) {
                 (Some(Staged::File { mode: staged, .. }), _) => *staged = *mode,
-                (_, Some(_)) => {
-                    self.stage.insert(real, Staged::Mode { mode: *mode });
+                (Some(Staged::Dir), _) => {
+                    bail!("a directory that is made in the same plan has mode 0755")
                 }
-                (_, None) => bail!("planning to {change}: there is no such file"),
+                (_, Some(_)) => {
+                    self.stage.nodes.insert(real, Staged::Mode { mode: *mode });
+                }
+                (_, None) => bail!("there is no such file"),
             },
             Change::InitramfsAppend { files, .. } => {
-                if !present.is_some_and(|stat| stat.kind == FileKind::File) {
-                    bail!("planning to {change}: there is no such file");
-                }
-                self.appended
+                ensure!(is(FileKind::File), "there is no such file");
+                self.stage
+                    .appended
                     .entry(real)
                     .or_default()
                     .extend(files.iter().cloned());
@@ -326,7 +329,7 @@ impl<'b> Guest<'b> {
     ///
     /// # Errors
     /// If the backend cannot be read.
-    pub fn real_target(&self, change: &Change) -> anyhow::Result<Option<GuestPath>> {
+    fn real_target(&self, change: &Change) -> anyhow::Result<Option<GuestPath>> {
         match change {
             Change::Write { path, .. }
             | Change::Chmod { path, .. }
@@ -396,7 +399,7 @@ impl<'b> Guest<'b> {
             missing.push(here);
         }
         for dir in missing {
-            self.stage.insert(dir, Staged::Dir);
+            self.stage.nodes.insert(dir, Staged::Dir);
         }
         Ok(())
     }
@@ -421,7 +424,7 @@ impl<'b> Guest<'b> {
                     if links > LINK_LIMIT {
                         return Ok(None);
                     }
-                    let target = match self.stage.get(&next) {
+                    let target = match self.stage.nodes.get(&next) {
                         Some(Staged::Link { target }) => target.clone(),
                         _ => self.backend.read_link(&next)?,
                     };
@@ -451,7 +454,7 @@ impl<'b> Guest<'b> {
 
     /// Attributes at a path without links, planned changes included.
     fn lstat_real(&self, real: &GuestPath) -> anyhow::Result<Option<Stat>> {
-        match self.stage.get(real) {
+        match self.stage.nodes.get(real) {
             Some(Staged::Gone) => return Ok(None),
             Some(Staged::Mode { mode }) => {
                 return Ok(self.lstat_backend(real)?.map(|stat| Stat {
@@ -474,7 +477,11 @@ impl<'b> Guest<'b> {
         }
         let mut ancestor = real.parent();
         while let Some(here) = ancestor {
-            if matches!(self.stage.get(&here), Some(Staged::Gone)) {
+            // A planned directory is always a new one: only what is planned is in it.
+            if matches!(
+                self.stage.nodes.get(&here),
+                Some(Staged::Gone | Staged::Dir)
+            ) {
                 return Ok(None);
             }
             ancestor = here.parent();
@@ -500,14 +507,9 @@ impl<'b> Guest<'b> {
         Ok(entries.unwrap_or_default())
     }
 
-    /// The paths that staged changes touch, for checks.
-    #[must_use]
-    pub fn staged_paths(&self) -> BTreeSet<GuestPath> {
+    /// Everything planned so far.
+    pub(crate) fn into_stage(self) -> Stage {
         self.stage
-            .keys()
-            .chain(self.appended.keys())
-            .cloned()
-            .collect()
     }
 }
 
@@ -515,7 +517,7 @@ impl std::fmt::Debug for Guest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Guest")
             .field("backend", &self.backend.describe())
-            .field("staged", &self.stage.len())
+            .field("staged", &self.stage.nodes.len())
             .finish_non_exhaustive()
     }
 }

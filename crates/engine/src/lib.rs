@@ -4,6 +4,7 @@
 //! checks them by planning again, and can undo them. It knows no distribution: that is the
 //! business of the fixups.
 
+mod apply;
 pub mod backend;
 mod change;
 mod facts;
@@ -11,7 +12,13 @@ mod fixup;
 mod guest;
 pub mod initramfs;
 mod path;
+mod plan;
+mod run;
+mod selinux;
+mod stage;
+mod undo;
 
+pub use apply::{Prepared, prepare};
 pub use change::{Change, InitramfsFile, sha256_hex};
 pub use facts::{Facts, Hints, Kernel, Mount, Os};
 pub use fixup::{
@@ -19,3 +26,6 @@ pub use fixup::{
 };
 pub use guest::{Guest, READ_LIMIT};
 pub use path::GuestPath;
+pub use plan::{Planned, Selection, VerdictKind, plan};
+pub use run::{FixError, Job, Report, Step, fix, plan_guest};
+pub use undo::{Restored, UndoFile};

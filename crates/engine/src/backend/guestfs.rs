@@ -1,0 +1,188 @@
+//! A guest's file systems mounted in libguestfs's appliance.
+
+use anyhow::Context as _;
+use refit_guestfs::{FileType, Handle, SetTime, Timestamp};
+
+use super::{Backend, Entry, FileKind, Stat, Xattrs};
+use crate::GuestPath;
+
+/// The guest that is mounted in a launched [`Handle`].
+#[derive(Debug)]
+pub struct GuestfsBackend {
+    handle: Handle,
+    name: String,
+}
+
+impl GuestfsBackend {
+    /// Takes a handle in which the guest's file systems are mounted; `name` is for messages.
+    #[must_use]
+    pub fn new(handle: Handle, name: String) -> Self {
+        Self { handle, name }
+    }
+
+    /// Unmounts everything, stops the appliance and reports late write errors.
+    ///
+    /// # Errors
+    /// If anything written may not have reached the disks.
+    pub fn close(self) -> anyhow::Result<()> {
+        self.handle.umount_all().context("unmounting the guest's file systems")?;
+        self.handle.close().context("stopping the appliance")
+    }
+}
+
+/// Turns "there is no such file" into `None`.
+fn optional<T>(result: refit_guestfs::Result<T>) -> refit_guestfs::Result<Option<T>> {
+    const ENOTDIR: i32 = 20;
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_not_found() || error.errno() == Some(ENOTDIR) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn kind(file_type: FileType) -> FileKind {
+    match file_type {
+        FileType::Regular => FileKind::File,
+        FileType::Directory => FileKind::Dir,
+        FileType::Symlink => FileKind::Symlink,
+        _ => FileKind::Other,
+    }
+}
+
+impl Backend for GuestfsBackend {
+    fn describe(&self) -> String {
+        self.name.clone()
+    }
+
+    fn lstat(&self, path: &GuestPath) -> anyhow::Result<Option<Stat>> {
+        let found = optional(self.handle.lstatns(path.as_bytes()))
+            .with_context(|| format!("reading the attributes of {path}"))?;
+        Ok(found.map(|stat| Stat {
+            kind: kind(stat.file_type()),
+            mode: stat.permissions(),
+            uid: stat.uid,
+            gid: stat.gid,
+            size: stat.size,
+            nlink: stat.nlink,
+            mtime: (stat.mtime.sec, stat.mtime.nsec.into()),
+            atime: (stat.atime.sec, stat.atime.nsec.into()),
+        }))
+    }
+
+    fn list(&self, path: &GuestPath) -> anyhow::Result<Option<Vec<Entry>>> {
+        let reading = || format!("reading directory {path}");
+        let Some(found) = optional(self.handle.readdir(path.as_bytes())).with_context(reading)? else {
+            return Ok(None);
+        };
+        let mut entries = Vec::with_capacity(found.len());
+        for entry in found {
+            let kind = match entry.file_type {
+                // Some file systems do not keep the type in the directory.
+                FileType::Unknown => match self.lstat(&path.join(&entry.name))? {
+                    Some(stat) => stat.kind,
+                    None => continue,
+                },
+                known => kind(known),
+            };
+            entries.push(Entry { name: entry.name, kind });
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Some(entries))
+    }
+
+    fn read_link(&self, path: &GuestPath) -> anyhow::Result<Vec<u8>> {
+        self.handle.readlink(path.as_bytes()).with_context(|| format!("reading symbolic link {path}"))
+    }
+
+    fn read(&self, path: &GuestPath) -> anyhow::Result<Vec<u8>> {
+        self.handle.read_file(path.as_bytes()).with_context(|| format!("reading {path}"))
+    }
+
+    fn read_at(&self, path: &GuestPath, offset: u64, len: usize) -> anyhow::Result<Vec<u8>> {
+        // One answer of the appliance holds less than 4 MiB (guestfs(3), PROTOCOL LIMITS).
+        const PIECE: usize = 2 * 1024 * 1024;
+        let mut content = Vec::with_capacity(len);
+        while content.len() < len {
+            let piece = PIECE.min(len - content.len());
+            let read = self
+                .handle
+                .pread(path.as_bytes(), u32::try_from(piece)?, offset + content.len() as u64)
+                .with_context(|| format!("reading {path} at {offset}"))?;
+            if read.is_empty() {
+                break;
+            }
+            content.extend(read);
+        }
+        Ok(content)
+    }
+
+    fn xattrs(&self, path: &GuestPath) -> anyhow::Result<Xattrs> {
+        let found = match self.handle.lgetxattrs(path.as_bytes()) {
+            Err(error) if error.is_unsupported() => return Ok(Vec::new()),
+            result => result.with_context(|| format!("reading the extended attributes of {path}"))?,
+        };
+        let mut xattrs: Xattrs = found.into_iter().map(|xattr| (xattr.name, xattr.value)).collect();
+        xattrs.sort();
+        Ok(xattrs)
+    }
+
+    fn write(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()> {
+        let new = self.lstat(path)?.is_none();
+        self.handle.write(path.as_bytes(), content).with_context(|| format!("writing {path}"))?;
+        if new {
+            self.set_mode(path, 0o600)?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()> {
+        self.handle.write_append(path.as_bytes(), content).with_context(|| format!("appending to {path}"))
+    }
+
+    fn truncate(&mut self, path: &GuestPath, size: u64) -> anyhow::Result<()> {
+        self.handle
+            .truncate_size(path.as_bytes(), size)
+            .with_context(|| format!("cutting {path} to {size} bytes"))
+    }
+
+    fn symlink(&mut self, path: &GuestPath, target: &[u8]) -> anyhow::Result<()> {
+        self.handle.ln_s(target, path.as_bytes()).with_context(|| format!("creating symbolic link {path}"))
+    }
+
+    fn mkdir(&mut self, path: &GuestPath) -> anyhow::Result<()> {
+        self.handle.mkdir(path.as_bytes()).with_context(|| format!("creating directory {path}"))
+    }
+
+    fn remove(&mut self, path: &GuestPath) -> anyhow::Result<()> {
+        let is_dir = self.lstat(path)?.is_some_and(|stat| stat.kind == FileKind::Dir);
+        let removed = if is_dir { self.handle.rmdir(path.as_bytes()) } else { self.handle.rm(path.as_bytes()) };
+        removed.with_context(|| format!("removing {path}"))
+    }
+
+    fn set_mode(&mut self, path: &GuestPath, mode: u32) -> anyhow::Result<()> {
+        self.handle.chmod(path.as_bytes(), mode).with_context(|| format!("setting the mode of {path}"))
+    }
+
+    fn set_owner(&mut self, path: &GuestPath, uid: u32, gid: u32) -> anyhow::Result<()> {
+        self.handle.lchown(path.as_bytes(), uid, gid).with_context(|| format!("setting the owner of {path}"))
+    }
+
+    fn set_xattr(&mut self, path: &GuestPath, name: &[u8], value: &[u8]) -> anyhow::Result<()> {
+        self.handle
+            .lsetxattr(path.as_bytes(), name, value)
+            .with_context(|| format!("setting extended attribute {} of {path}", String::from_utf8_lossy(name)))
+    }
+
+    fn set_times(&mut self, path: &GuestPath, atime: (i64, i64), mtime: (i64, i64)) -> anyhow::Result<()> {
+        let time = |(sec, nsec): (i64, i64)| -> anyhow::Result<SetTime> {
+            Ok(SetTime::At(Timestamp { sec, nsec: u32::try_from(nsec)? }))
+        };
+        self.handle
+            .utimens(path.as_bytes(), time(atime)?, time(mtime)?)
+            .with_context(|| format!("setting the times of {path}"))
+    }
+
+    fn sync(&mut self) -> anyhow::Result<()> {
+        self.handle.sync().context("flushing the guest's file systems")
+    }
+}

@@ -1,0 +1,141 @@
+//! All verdicts on a guest, in order.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::Serialize;
+
+use crate::change::Change;
+use crate::fixup::{Evidence, Fixup, Proposal, Request, Verdict};
+use crate::guest::Guest;
+
+/// Which of the fixups take part.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Only these, if any are named.
+    pub only: BTreeSet<String>,
+    /// Not these.
+    pub skip: BTreeSet<String>,
+}
+
+impl Selection {
+    fn admits(&self, id: &str) -> bool {
+        (self.only.is_empty() || self.only.contains(id)) && !self.skip.contains(id)
+    }
+}
+
+/// One fixup's part of a plan, in the form of design section 5.2.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Planned {
+    /// The fixup.
+    pub id: String,
+    /// What it says.
+    pub verdict: VerdictKind,
+    /// Why.
+    pub reason: String,
+    /// What it concludes from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
+    /// What it left alone although it may matter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// What is to be done.
+    pub changes: Vec<Change>,
+}
+
+/// The word for a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerdictKind {
+    /// Something must change.
+    Change,
+    /// Already right.
+    Fine,
+    /// Nothing to do with this guest.
+    NotApplicable,
+    /// It would matter, but cannot be done.
+    Blocked,
+    /// The fixup itself failed.
+    Failed,
+}
+
+impl Planned {
+    fn new(id: &str, proposal: Proposal) -> Self {
+        let (verdict, reason, changes) = match proposal.verdict {
+            Verdict::Change { reason, changes } => (VerdictKind::Change, reason, changes),
+            Verdict::Fine { reason } => (VerdictKind::Fine, reason, Vec::new()),
+            Verdict::NotApplicable { reason } => (VerdictKind::NotApplicable, reason, Vec::new()),
+            Verdict::Blocked { reason } => (VerdictKind::Blocked, reason, Vec::new()),
+        };
+        Self {
+            id: id.to_owned(),
+            verdict,
+            reason,
+            evidence: proposal.evidence,
+            warnings: proposal.warnings,
+            changes,
+        }
+    }
+
+    fn failed(id: &str, reason: String) -> Self {
+        Self {
+            id: id.to_owned(),
+            verdict: VerdictKind::Failed,
+            reason,
+            evidence: Vec::new(),
+            warnings: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// Whether somebody should look at this: it failed, is blocked, or left something alone.
+    #[must_use]
+    pub fn needs_attention(&self) -> bool {
+        matches!(self.verdict, VerdictKind::Failed | VerdictKind::Blocked)
+            || !self.warnings.is_empty()
+    }
+}
+
+/// Asks each selected fixup in phase order. Each sees the guest as the ones before it will leave
+/// it; afterwards `guest` shows the result of the whole plan. One that fails, panics, or proposes
+/// what cannot be done gets the verdict *failed*, and the others go on.
+pub fn plan(
+    guest: &mut Guest<'_>,
+    fixups: &[&dyn Fixup],
+    selection: &Selection,
+    request: &Request,
+) -> Vec<Planned> {
+    let mut selected: Vec<&dyn Fixup> = fixups
+        .iter()
+        .copied()
+        .filter(|fixup| selection.admits(&fixup.info().id))
+        .collect();
+    selected.sort_by_key(|fixup| fixup.info().phase);
+    selected
+        .into_iter()
+        .map(|fixup| plan_one(guest, fixup, request))
+        .collect()
+}
+
+fn plan_one(guest: &mut Guest<'_>, fixup: &dyn Fixup, request: &Request) -> Planned {
+    let id = &fixup.info().id;
+    let _span = tracing::info_span!("plan", fixup = %id).entered();
+    let answer = catch_unwind(AssertUnwindSafe(|| fixup.plan(guest, request)));
+    let planned = match answer {
+        Ok(Ok(proposal)) => Planned::new(id, proposal),
+        Ok(Err(error)) => Planned::failed(id, format!("{error:#}")),
+        Err(panic) => Planned::failed(id, format!("the fixup crashed: {}", panic_text(&*panic))),
+    };
+    match guest.stage(&planned.changes) {
+        Ok(()) => planned,
+        Err(error) => Planned::failed(id, format!("it proposes what cannot be done: {error:#}")),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

@@ -1,0 +1,328 @@
+//! Opening a guest's disks in the appliance: launch, decrypt, find the operating system, mount.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use refit_guestfs::{AddDrive, CacheMode, CancelHandle, CryptsetupOpen, Handle};
+use refit_machine::Firmware;
+
+use crate::backend::GuestfsBackend;
+use crate::facts::{Hints, Mount, Os};
+use crate::keys::Key;
+
+/// Type of an EFI system partition in a GPT (UEFI specification, table "Defined GPT Partition
+/// Entry - Partition Type GUIDs").
+const GPT_ESP: &str = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B";
+/// Type of the partition that GRUB for BIOS embeds itself in.
+const GPT_BIOS_BOOT: &str = "21686148-6449-6E6F-744E-656564454649";
+
+/// One disk image to be opened.
+#[derive(Debug, Clone)]
+pub struct Drive {
+    /// The image, or an overlay of it.
+    pub path: PathBuf,
+    /// qemu's name of its format. Always known: a raw image that looks like another format must
+    /// not be taken for one, because its guest wrote it.
+    pub format: String,
+    /// How it may be written to.
+    pub access: DriveAccess,
+}
+
+/// How a drive may be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriveAccess {
+    /// Not at all: what the appliance writes (journal replay) goes to a temporary overlay.
+    ReadOnly,
+    /// It is an overlay that counts only once it is committed, so nothing need reach the disk
+    /// before that.
+    Overlay,
+    /// Directly.
+    InPlace,
+}
+
+/// How to open a guest.
+pub struct OpenOptions<'o> {
+    /// Which operating system, if there are several: its root device (`/dev/sda2`).
+    pub os_device: Option<String>,
+    /// Keys of encrypted volumes.
+    pub keys: Vec<Key>,
+    /// Emulate the appliance instead of using KVM.
+    pub force_tcg: bool,
+    /// How long the appliance may take to start before it is stopped and, if it used KVM, started
+    /// again without.
+    pub launch_limit: Duration,
+    /// Is handed what stops the appliance from another thread.
+    pub on_handle: &'o mut dyn FnMut(CancelHandle),
+}
+
+impl fmt::Debug for OpenOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenOptions")
+            .field("os_device", &self.os_device)
+            .field("keys", &self.keys.len())
+            .field("force_tcg", &self.force_tcg)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An operating system that can be chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    /// The device that `--os-device` names.
+    pub device: String,
+    /// What it is.
+    pub product: String,
+}
+
+/// Why a guest cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is none.
+    #[error(
+        "{name} holds no operating system that could be found: {seen}. \
+         If the guest has several disks, give all of them; if it is encrypted, give --key"
+    )]
+    NoOperatingSystem {
+        /// The disks.
+        name: String,
+        /// The file systems that are there.
+        seen: String,
+    },
+    /// There are several.
+    #[error("{name} holds several operating systems: {}. Choose one with --os-device", list(.roots))]
+    SeveralOperatingSystems {
+        /// The disks.
+        name: String,
+        /// Which.
+        roots: Vec<Root>,
+    },
+    /// `--os-device` names something else.
+    #[error("--os-device {device}: no operating system is there; {name} holds {}", list(.roots))]
+    NoSuchRoot {
+        /// The disks.
+        name: String,
+        /// What was asked for.
+        device: String,
+        /// What there is.
+        roots: Vec<Root>,
+    },
+    /// Encrypted, and no key fits.
+    #[error(
+        "{name} is encrypted and cannot be opened: {}. \
+         Give the key with --key ID:file:FILE, where ID is the device, its UUID, or `all`",
+        devices.join(", ")
+    )]
+    Encrypted {
+        /// The disks.
+        name: String,
+        /// The volumes that stayed closed, each with the reason.
+        devices: Vec<String>,
+    },
+    /// The appliance did not start.
+    #[error("the libguestfs appliance did not start: {reason}. `refit doctor` tells what is missing")]
+    Launch {
+        /// libguestfs's words.
+        reason: String,
+    },
+    /// Anything else.
+    #[error("{0:#}")]
+    Other(#[from] anyhow::Error),
+}
+
+fn list(roots: &[Root]) -> String {
+    let roots: Vec<String> = roots.iter().map(|root| format!("{} ({})", root.device, root.product)).collect();
+    roots.join(", ")
+}
+
+/// Starts the appliance with these drives and mounts the guest. `name` is for messages.
+///
+/// # Errors
+/// See [`OpenError`]. The drives are unchanged.
+pub fn open(drives: &[Drive], name: &str, options: &mut OpenOptions<'_>) -> Result<(GuestfsBackend, Hints), OpenError> {
+    let handle = launch(drives, options)?;
+    let locked = decrypt(&handle, &options.keys)?;
+    let roots = handle.inspect_os().context("looking for operating systems")?;
+    let root = choose(&handle, name, &roots, options.os_device.as_deref(), locked)?;
+    let read_only = drives.iter().all(|drive| drive.access == DriveAccess::ReadOnly);
+    let mounts = mount(&handle, root, read_only)?;
+    let hints = hints(&handle, root, mounts)?;
+    Ok((GuestfsBackend::new(handle, name.to_owned()), hints))
+}
+
+fn launch(drives: &[Drive], options: &mut OpenOptions<'_>) -> Result<Handle, OpenError> {
+    let mut force_tcg = options.force_tcg;
+    loop {
+        let handle = configure(drives, force_tcg).context("preparing the appliance")?;
+        (options.on_handle)(handle.cancel_handle());
+        match handle.launch_within(options.launch_limit) {
+            Ok(()) => return Ok(handle),
+            Err(refit_guestfs::Error::LaunchTimeout { limit, .. }) if !force_tcg => {
+                tracing::warn!(
+                    "the appliance did not start within {} s and was stopped; starting it again without KVM",
+                    limit.as_secs()
+                );
+                force_tcg = true;
+            }
+            Err(error) => return Err(OpenError::Launch { reason: error.to_string() }),
+        }
+    }
+}
+
+fn configure(drives: &[Drive], force_tcg: bool) -> refit_guestfs::Result<Handle> {
+    let handle = Handle::new()?;
+    // Ctrl-C on the terminal must reach us alone, or it would kill the appliance in mid-write.
+    handle.set_pgroup(true)?;
+    handle.set_identifier("refit")?;
+    if force_tcg {
+        handle.set_backend_setting("force_tcg", "1")?;
+    }
+    for drive in drives {
+        let add = AddDrive::new().format(&drive.format);
+        let add = match drive.access {
+            DriveAccess::ReadOnly => add.readonly(true),
+            DriveAccess::Overlay => add.cachemode(CacheMode::Unsafe),
+            DriveAccess::InPlace => add,
+        };
+        handle.add_drive(&drive.path, &add)?;
+    }
+    Ok(handle)
+}
+
+/// Opens encrypted volumes with the keys that fit; returns the ones that stay closed, with reasons.
+fn decrypt(handle: &Handle, keys: &[Key]) -> anyhow::Result<Vec<String>> {
+    let mut locked = Vec::new();
+    let mut opened = false;
+    for (device, file_system) in handle.list_filesystems().context("listing file systems")? {
+        let kind = match file_system.as_str() {
+            "crypto_LUKS" => "luks",
+            "BitLocker" => "bitlk",
+            _ => continue,
+        };
+        let uuid = handle.vfs_uuid(&device).unwrap_or_default();
+        let device = String::from_utf8_lossy(&device).into_owned();
+        let fitting: Vec<&Key> = keys.iter().filter(|key| key.is_for(&device, &uuid)).collect();
+        let map_name = format!("crypt{}", device.rsplit('/').next().unwrap_or_default());
+        let crypt = CryptsetupOpen::new().crypttype(kind);
+        let unlocked = fitting.iter().any(|key| {
+            handle.cryptsetup_open(&device, key.secret(), &map_name, &crypt).is_ok()
+        });
+        if unlocked {
+            opened = true;
+        } else {
+            let reason = if fitting.is_empty() { "no key was given" } else { "no key fits" };
+            locked.push(format!("{device} (UUID {uuid}): {reason}"));
+        }
+    }
+    if opened {
+        handle.lvm_scan(true).context("looking for logical volumes in decrypted ones")?;
+    }
+    Ok(locked)
+}
+
+fn choose<'r>(
+    handle: &Handle,
+    name: &str,
+    roots: &'r [Vec<u8>],
+    wanted: Option<&str>,
+    locked: Vec<String>,
+) -> Result<&'r [u8], OpenError> {
+    let described = || -> Vec<Root> {
+        let product = |root: &Vec<u8>| handle.inspect_get_product_name(root).ok().filter(|name| name != "unknown");
+        roots
+            .iter()
+            .map(|root| Root {
+                device: String::from_utf8_lossy(root).into_owned(),
+                product: product(root).unwrap_or_else(|| "unknown system".to_owned()),
+            })
+            .collect()
+    };
+    match (roots, wanted) {
+        ([], _) if !locked.is_empty() => {
+            Err(OpenError::Encrypted { name: name.to_owned(), devices: locked })
+        }
+        ([], _) => Err(OpenError::NoOperatingSystem { name: name.to_owned(), seen: seen(handle) }),
+        (_, Some(device)) => roots
+            .iter()
+            .find(|root| root.as_slice() == device.as_bytes())
+            .map(Vec::as_slice)
+            .ok_or_else(|| OpenError::NoSuchRoot {
+                name: name.to_owned(),
+                device: device.to_owned(),
+                roots: described(),
+            }),
+        ([root], None) => Ok(root),
+        (_, None) => Err(OpenError::SeveralOperatingSystems { name: name.to_owned(), roots: described() }),
+    }
+}
+
+/// The file systems that are there, for the message that there is no operating system.
+fn seen(handle: &Handle) -> String {
+    let found = handle.list_filesystems().unwrap_or_default();
+    let found: Vec<String> = found
+        .into_iter()
+        .filter(|(_, kind)| kind != "unknown")
+        .map(|(device, kind)| format!("{} is {kind}", String::from_utf8_lossy(&device)))
+        .collect();
+    if found.is_empty() { "no file systems are there".to_owned() } else { found.join(", ") }
+}
+
+fn mount(handle: &Handle, root: &[u8], read_only: bool) -> anyhow::Result<Vec<Mount>> {
+    let mut mounts = Vec::new();
+    for (path, device) in handle.inspect_get_mountpoints(root).context("reading the guest's mount points")? {
+        let mounted =
+            if read_only { handle.mount_ro(&device, &path) } else { handle.mount(&device, &path) };
+        let (device, shown) = (String::from_utf8_lossy(&device), String::from_utf8_lossy(&path));
+        match mounted {
+            Ok(()) => mounts.push(Mount { device: device.into_owned(), path: shown.into_owned() }),
+            Err(error) if path == b"/" => {
+                return Err(anyhow::Error::from(error).context(format!("mounting {device}, the guest's root")));
+            }
+            // A stale line in fstab: the guest does without, too.
+            Err(error) => tracing::warn!("the guest's {shown} ({device}) cannot be mounted: {error}"),
+        }
+    }
+    Ok(mounts)
+}
+
+fn hints(handle: &Handle, root: &[u8], mounts: Vec<Mount>) -> anyhow::Result<Hints> {
+    let known = |text: refit_guestfs::Result<String>| text.ok().filter(|text| text != "unknown");
+    let os = match handle.inspect_get_type(root).context("asking for the kind of system")?.as_str() {
+        "linux" => Some(Os::Linux),
+        "windows" => Some(Os::Windows),
+        _ => None,
+    };
+    let major = handle.inspect_get_major_version(root).unwrap_or(0);
+    let minor = handle.inspect_get_minor_version(root).unwrap_or(0);
+    Ok(Hints {
+        firmware: Some(firmware(handle)?),
+        mounts,
+        os,
+        distro: known(handle.inspect_get_distro(root)),
+        version: (major > 0).then(|| format!("{major}.{minor}")),
+        product: known(handle.inspect_get_product_name(root)),
+        arch: known(handle.inspect_get_arch(root)),
+        hostname: known(handle.inspect_get_hostname(root)),
+    })
+}
+
+/// A GPT with an EFI system partition and without a BIOS boot partition boots with UEFI; so does
+/// virt-v2v decide.
+fn firmware(handle: &Handle) -> anyhow::Result<Firmware> {
+    let mut esp = false;
+    for device in handle.list_devices().context("listing disks")? {
+        if handle.part_get_parttype(&device).ok().as_deref() != Some("gpt") {
+            continue;
+        }
+        for partition in handle.part_list(&device).with_context(|| format!("reading the partitions of {device}"))? {
+            let guid = handle.part_get_gpt_type(&device, partition.number).unwrap_or_default();
+            if guid.eq_ignore_ascii_case(GPT_BIOS_BOOT) {
+                return Ok(Firmware::Bios);
+            }
+            esp |= guid.eq_ignore_ascii_case(GPT_ESP);
+        }
+    }
+    Ok(if esp { Firmware::Uefi } else { Firmware::Bios })
+}

@@ -1,0 +1,297 @@
+//! Inspect, plan, fix and undo, on disks or on a directory.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use refit_guestfs::CancelHandle;
+
+use crate::backend::{Backend, GuestfsBackend, RootBackend};
+use crate::disks::{self, Access, DiskSpec, Image, Overlays};
+use crate::facts::{Facts, Hints};
+use crate::guest::Guest;
+use crate::keys::Key;
+use crate::run::{self, Job, Report, Step};
+use crate::session::{self, Drive, DriveAccess, OpenOptions};
+use crate::undo::{Restored, UndoFile};
+
+/// Where a guest is.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// Its disks, in the order in which the machine has them.
+    Disks(Vec<DiskSpec>),
+    /// Its root directory on this host.
+    Root(PathBuf),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root(path) => write!(f, "{}", path.display()),
+            Self::Disks(disks) => {
+                for (index, disk) in disks.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { ", " };
+                    write!(f, "{separator}{}", disk.path.display())?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// How disks are opened. A directory needs none of it.
+pub struct Settings<'s> {
+    /// Which operating system, if there are several.
+    pub os_device: Option<String>,
+    /// Keys of encrypted volumes.
+    pub keys: Vec<Key>,
+    /// Emulate the appliance instead of using KVM.
+    pub force_tcg: bool,
+    /// How long the appliance may take to start.
+    pub launch_limit: Duration,
+    /// Write to the disks themselves instead of to overlays.
+    pub in_place: bool,
+    /// Where state is kept, and which backing files are trusted.
+    pub disks: disks::Options,
+    /// Is handed what stops the appliance from another thread.
+    pub on_handle: &'s mut dyn FnMut(CancelHandle),
+    /// Hears how far it is.
+    pub progress: &'s mut dyn FnMut(Progress),
+}
+
+impl fmt::Debug for Settings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("os_device", &self.os_device)
+            .field("keys", &self.keys)
+            .field("force_tcg", &self.force_tcg)
+            .field("in_place", &self.in_place)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How far a command is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The appliance is being started and the guest looked for.
+    Open,
+    /// Reading the guest and asking the fixups.
+    Plan,
+    /// Writing.
+    Apply,
+    /// Planning again.
+    Check,
+    /// Taking back.
+    Undo,
+    /// Bringing the overlays' changes into the disks. Not to be interrupted.
+    Commit,
+}
+
+impl From<Step> for Progress {
+    fn from(step: Step) -> Self {
+        match step {
+            Step::Plan => Self::Plan,
+            Step::Apply => Self::Apply,
+            Step::Check => Self::Check,
+        }
+    }
+}
+
+/// A command that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{error:#}")]
+pub struct Failure {
+    /// What failed.
+    pub error: anyhow::Error,
+    /// Whether the disks or the directory may have been changed. The error then says how to go
+    /// back.
+    pub changed: bool,
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), changed: false }
+    }
+}
+
+/// The facts of a guest.
+///
+/// # Errors
+/// If it cannot be opened or read.
+pub fn inspect(target: &Target, settings: &mut Settings<'_>) -> anyhow::Result<Facts> {
+    read_only(target, settings, |backend, hints| Ok(Guest::inspect(backend, hints)?.facts().clone()))
+}
+
+/// Facts, verdicts and changes; writes nothing.
+///
+/// # Errors
+/// If the guest cannot be opened or read.
+pub fn plan(target: &Target, settings: &mut Settings<'_>, job: Job<'_>) -> anyhow::Result<Report> {
+    let mut clock = Instant::now();
+    let mut opened = 0.0;
+    let mut report = read_only(target, settings, |backend, hints| {
+        opened = clock.elapsed().as_secs_f64();
+        clock = Instant::now();
+        run::plan_guest(backend, hints, job)
+    })?;
+    report.timings.insert("open", (opened * 1000.0).round() / 1000.0);
+    Ok(report)
+}
+
+fn read_only<T>(
+    target: &Target,
+    settings: &mut Settings<'_>,
+    read: impl FnOnce(&dyn Backend, &Hints) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    match target {
+        Target::Root(path) => {
+            let backend = RootBackend::open(path)?;
+            (settings.progress)(Progress::Plan);
+            read(&backend, &Hints::default())
+        }
+        Target::Disks(specs) => {
+            let mut drives = Vec::new();
+            for spec in specs {
+                if let Some(pending) = disks::pending(&spec.path, &settings.disks)? {
+                    anyhow::ensure!(pending.is_harmless(), "{pending}");
+                }
+                let image = Image::probe(spec, Access::Read, &settings.disks)?;
+                drives.push(drive(image.path(), image.format().as_str(), DriveAccess::ReadOnly));
+            }
+            let (backend, hints) = open(target, &drives, settings)?;
+            (settings.progress)(Progress::Plan);
+            let result = read(&backend, &hints)?;
+            backend.close()?;
+            Ok(result)
+        }
+    }
+}
+
+/// Plans, applies, checks and, on disks, commits. The undo file is written to `undo` if anything
+/// changes.
+///
+/// # Errors
+/// If any of it fails; [`Failure::changed`] tells what that means.
+pub fn fix(target: &Target, settings: &mut Settings<'_>, job: Job<'_>, undo: &Path) -> Result<Report, Failure> {
+    let outcome = write(target, settings, |backend, hints, progress| {
+        let report = run::fix(backend, hints, job, undo, &mut |step| progress(step.into()))
+            .map_err(|failed| Failure { error: failed.error, changed: failed.written })?;
+        let changed = report.undo.is_some();
+        Ok((report, changed))
+    });
+    match outcome {
+        Ok((mut report, timings)) => {
+            report.timings.extend(timings);
+            Ok(report)
+        }
+        Err(failure) if failure.changed => Err(Failure {
+            error: failure.error.context(format!(
+                "the guest may have been changed; `refit undo {} {target}` takes it back",
+                undo.display()
+            )),
+            changed: true,
+        }),
+        Err(failure) => {
+            // It describes changes that were never made.
+            let _ = std::fs::remove_file(undo);
+            Err(failure)
+        }
+    }
+}
+
+/// Restores what an earlier run changed.
+///
+/// # Errors
+/// If the guest was changed since (unless `force`), or cannot be opened or written.
+pub fn undo(target: &Target, settings: &mut Settings<'_>, undo: &UndoFile, force: bool) -> Result<Restored, Failure> {
+    let (restored, _) = write(target, settings, |backend, _, progress| {
+        progress(Progress::Undo);
+        let restored = undo.restore(backend, force).map_err(|error| Failure { error, changed: true })?;
+        let changed = !restored.restored.is_empty() || !restored.overwritten.is_empty();
+        Ok((restored, changed))
+    })?;
+    Ok(restored)
+}
+
+/// What a writing command does with the opened guest: its result, and whether it wrote anything.
+type Written<T> = Result<(T, bool), Failure>;
+type Timings = [(&'static str, f64); 2];
+
+fn write<T>(
+    target: &Target,
+    settings: &mut Settings<'_>,
+    action: impl FnOnce(&mut dyn Backend, &Hints, &mut dyn FnMut(Progress)) -> Written<T>,
+) -> Result<(T, Timings), Failure> {
+    let mut clock = Instant::now();
+    let mut lap = || {
+        let seconds = (clock.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+        clock = Instant::now();
+        seconds
+    };
+    let specs = match target {
+        Target::Root(path) => {
+            let mut backend = RootBackend::open(path)?;
+            let opened = lap();
+            let (result, _) = action(&mut backend, &Hints::default(), settings.progress)?;
+            return Ok((result, [("open", opened), ("commit", 0.0)]));
+        }
+        Target::Disks(specs) => specs,
+    };
+    for spec in specs {
+        if let Some(pending) = disks::pending(&spec.path, &settings.disks)? {
+            if !pending.is_harmless() {
+                return Err(anyhow::anyhow!("{pending}").into());
+            }
+        }
+    }
+    if settings.in_place {
+        let mut drives = Vec::new();
+        for spec in specs {
+            let image = Image::probe(spec, Access::Write, &settings.disks)?;
+            drives.push(drive(image.path(), image.format().as_str(), DriveAccess::InPlace));
+        }
+        let (mut backend, hints) = open(target, &drives, settings)?;
+        let opened = lap();
+        let (result, changed) = action(&mut backend, &hints, settings.progress)?;
+        let _ = lap();
+        backend.close().map_err(|error| Failure { error, changed })?;
+        return Ok((result, [("open", opened), ("commit", lap())]));
+    }
+    let overlays = Overlays::create(specs, &settings.disks)?;
+    let drives: Vec<Drive> =
+        overlays.images().map(|path| drive(path, "qcow2", DriveAccess::Overlay)).collect();
+    let (mut backend, hints) = open(target, &drives, settings)?;
+    let opened = lap();
+    // Whatever happens until the commit happens to the overlays alone.
+    let untouched = |failure: Failure| Failure { error: failure.error, changed: false };
+    let (result, changed) = action(&mut backend, &hints, settings.progress).map_err(untouched)?;
+    let _ = lap();
+    backend.close()?;
+    if changed {
+        (settings.progress)(Progress::Commit);
+        overlays.commit(&mut |step| tracing::debug!(?step, "committing")).map_err(|error| Failure {
+            changed: error.base_may_have_changed(),
+            error: error.into(),
+        })?;
+    } else {
+        overlays.discard()?;
+    }
+    Ok((result, [("open", opened), ("commit", lap())]))
+}
+
+fn drive(path: &Path, format: &str, access: DriveAccess) -> Drive {
+    Drive { path: path.to_owned(), format: format.to_owned(), access }
+}
+
+fn open(target: &Target, drives: &[Drive], settings: &mut Settings<'_>) -> anyhow::Result<(GuestfsBackend, Hints)> {
+    (settings.progress)(Progress::Open);
+    let mut options = OpenOptions {
+        os_device: settings.os_device.clone(),
+        keys: settings.keys.clone(),
+        force_tcg: settings.force_tcg,
+        launch_limit: settings.launch_limit,
+        on_handle: &mut *settings.on_handle,
+    };
+    session::open(drives, &target.to_string(), &mut options).with_context(|| format!("opening {target}"))
+}
