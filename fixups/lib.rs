@@ -1,4 +1,12 @@
 //! The Linux and general fixups, one folder each.
 
+use refit_engine::Fixup;
+
 #[path = "nic-names/mod.rs"]
 pub mod nic_names;
+
+/// Every built-in fixup. The engine puts them in the order of their phases.
+#[must_use]
+pub fn all() -> Vec<&'static dyn Fixup> {
+    vec![&nic_names::NicNames]
+}

@@ -81,3 +81,13 @@ pub struct Binding {
     /// The file that says so.
     pub source: GuestPath,
 }
+
+/// Whether the kernel accepts `name` for a network device: 1 to 15 bytes, without white space,
+/// `/` or `:`, and neither `.` nor `..` (`dev_valid_name` in Linux' `net/core/dev.c`).
+#[must_use]
+pub fn is_device_name(name: &str) -> bool {
+    (1..16).contains(&name.len())
+        && name != "."
+        && name != ".."
+        && !name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control())
+}

@@ -6,11 +6,10 @@
 #             [--net ifupdown|networkd|netplan|nm|dhcp|udevrule] [--nics 1..3] [--mac MAC]
 #             [--hostname NAME] [--kernel cloud-amd64|amd64]
 #
-# Needs root and the packages mmdebstrap, fdisk, dosfstools, mtools, e2fsprogs (xfsprogs, btrfs-progs
-# for those file systems). It takes a minute, and a few seconds once the base system is cached in
-# $REFIT_CACHE (default: target/guests). It needs no KVM, no libguestfs, and from the kernel only loop
-# devices and the root file system: partitions are announced by partx, as some kernels parse no
-# partition tables, and the EFI system partition is written by mtools, as some have no vfat.
+# Needs root, mmdebstrap, fdisk, dosfstools, mtools, e2fsprogs, xfsprogs, btrfs-progs. Takes a minute, and
+# seconds once the base system is cached in $REFIT_CACHE (default: target/guests). It needs no KVM and no
+# libguestfs; partitions are announced by partx, as some kernels parse no partition tables, and the EFI
+# system partition is written by mtools, as some have no vfat.
 set -euo pipefail
 
 # A mount namespace of our own: whatever happens, no mount is left behind.
@@ -21,22 +20,18 @@ die() { echo "debian.sh: $*" >&2; exit 1; }
 parse_options() {
     [ $# -ge 1 ] || die "usage: debian.sh OUT.img [OPTION VALUE]... (see the head of this file)"
     OUT=$1; shift
-    FW=bios FS=ext4 ROOT_BY=uuid SIZE=3G NET=ifupdown NICS=1 MAC=00:50:56:aa:bb:01 HOSTNAME_=vmguest KERNEL=cloud-amd64
+    FW=bios FS=ext4 ROOT_BY=uuid SIZE=3G NET=ifupdown NICS=1 MAC=00:50:56:aa:bb:01 NAME=vmguest KERNEL=cloud-amd64
     while [ $# -gt 0 ]; do
         [ $# -ge 2 ] || die "$1 needs a value"
         case $1 in
-            --fw) FW=$2 ;;      --fs) FS=$2 ;;     --root-by) ROOT_BY=$2 ;; --size) SIZE=$2 ;;
-            --net) NET=$2 ;;    --nics) NICS=$2 ;; --mac) MAC=$2 ;;
-            --kernel) KERNEL=$2 ;; --hostname) HOSTNAME_=$2 ;;
+            --fw) FW=$2 ;; --fs) FS=$2 ;; --root-by) ROOT_BY=$2 ;; --size) SIZE=$2 ;; --hostname) NAME=$2 ;;
+            --net) NET=$2 ;; --nics) NICS=$2 ;; --mac) MAC=$2 ;; --kernel) KERNEL=$2 ;;
             *) die "unknown option $1" ;;
         esac
         shift 2
     done
-    one_of --fw "$FW" bios uefi
-    one_of --fs "$FS" ext4 xfs btrfs
-    one_of --root-by "$ROOT_BY" uuid sda
-    one_of --net "$NET" ifupdown networkd netplan nm dhcp udevrule
-    one_of --nics "$NICS" 1 2 3
+    one_of --fw "$FW" bios uefi; one_of --fs "$FS" ext4 xfs btrfs; one_of --root-by "$ROOT_BY" uuid sda
+    one_of --net "$NET" ifupdown networkd netplan nm dhcp udevrule; one_of --nics "$NICS" 1 2 3
 }
 
 one_of() {
@@ -48,13 +43,8 @@ one_of() {
 # The machine's own Debian mirror, so that a site with a local mirror needs no setting here. Third-party
 # repositories are passed over: only what calls itself Debian, this release, and main counts.
 debian_mirror() {
-    local list
-    list() {
-        apt-get indextargets --format '$(REPO_URI)' \
-            'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 'Codename: bookworm' 'Component: main' | head -n 1
-    }
-    [ "$(list)" ] || apt-get -qq update >&2    # fresh images ship without package lists
-    list
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
+        'Origin: Debian' 'Label: Debian' 'Codename: bookworm' 'Component: main' | sed -n 1p
 }
 
 # One tar for each set of packages: all that takes long, and nothing that depends on the other options.
@@ -62,19 +52,14 @@ build_base() {
     local packages=systemd-sysv,udev,dbus,libpam-systemd,linux-image-$KERNEL,initramfs-tools,zstd,open-vm-tools
     packages+=,iproute2,kmod,login,passwd,e2fsprogs,xfsprogs,btrfs-progs,procps,less,dmidecode,pciutils,util-linux
     case $FW in bios) packages+=,grub-pc ;; uefi) packages+=,grub-efi-amd64 ;; esac
-    case $NET in
-        nm) packages+=,network-manager ;;
-        netplan) packages+=,netplan.io ;;
-        *) packages+=,ifupdown,isc-dhcp-client ;;
-    esac
-    local cache=${REFIT_CACHE:-$(dirname "$0")/../../target/guests}
-    mkdir -p "$cache"
+    case $NET in nm) packages+=,network-manager ;; netplan) packages+=,netplan.io ;; *) packages+=,ifupdown,isc-dhcp-client ;; esac
+    local cache=${REFIT_CACHE:-$(dirname "$0")/../../target/guests}; mkdir -p "$cache"
     BASE=$cache/debian-$(sha256sum <<<"$packages" | cut -c1-12).tar
 
-    exec {lock}>"$BASE.lock"    # two builders at once: the second waits and finds the tar
-    flock "$lock"
+    exec {lock}>"$BASE.lock"; flock "$lock"    # two builders at once: the second waits and finds the tar
     if [ ! -s "$BASE" ]; then
         local mirror; mirror=$(debian_mirror)
+        [ "$mirror" ] || { apt-get -qq update >&2; mirror=$(debian_mirror); }    # container images ship no lists
         [ "$mirror" ] || die "apt knows no Debian bookworm main repository: add one to /etc/apt and run apt-get update"
         # apt inside mmdebstrap does not see the machine's apt.conf, but it heeds the environment.
         eval "$(apt-config shell http_proxy Acquire::http::Proxy)"; export http_proxy
@@ -89,23 +74,16 @@ build_base() {
 
 partition() {
     truncate -s "$SIZE" "$PART_OUT"
-    if [ $FW = bios ]; then
-        ROOT_NUMBER=1
-        printf 'label: dos\nstart=2048, type=83, bootable\n' | sfdisk -q "$PART_OUT"
-    else
-        ROOT_NUMBER=2
-        printf 'label: gpt\nstart=2048, size=131072, type=U\ntype=L\n' | sfdisk -q "$PART_OUT"
-    fi
+    local layout='label: dos\nstart=2048, type=83, bootable\n'; ROOT_NUMBER=1
+    [ $FW = bios ] || { layout='label: gpt\nstart=2048, size=131072, type=U\ntype=L\n'; ROOT_NUMBER=2; }
+    printf "$layout" | sfdisk -q "$PART_OUT"
     LOOP=$(losetup --find --show "$PART_OUT")
     partx --add "$LOOP"
     local root=${LOOP}p$ROOT_NUMBER
-    case $FS in
-        ext4) mkfs.ext4 -q -L root "$root" ;;
-        xfs) mkfs.xfs -q -f -L root "$root" ;;
-        btrfs) mkfs.btrfs -q -f -L root "$root" ;;
-    esac
+    quiet "mkfs.$FS" -q -L root "$root"
     UUID=$(blkid -p -s UUID -o value "$root")
-    case $ROOT_BY in uuid) ROOT_DEV=UUID=$UUID ESP_DEV=UUID=FEA5-1B1E ;; sda) ROOT_DEV=/dev/sda$ROOT_NUMBER ESP_DEV=/dev/sda1 ;; esac
+    ROOT_DEV=UUID=$UUID ESP_DEV=UUID=FEA5-1B1E
+    [ $ROOT_BY = uuid ] || ROOT_DEV=/dev/sda$ROOT_NUMBER ESP_DEV=/dev/sda1
     mount "$root" "$MNT"
 }
 
@@ -117,47 +95,51 @@ unpack() {
 }
 
 configure_system() {
-    local options=defaults; [ $FS = ext4 ] && options=errors=remount-ro
-    echo "$ROOT_DEV / $FS $options 0 1" > "$MNT/etc/fstab"
+    echo "$ROOT_DEV / $FS defaults 0 1" > "$MNT/etc/fstab"
     [ $FW = bios ] || echo "$ESP_DEV /boot/efi vfat umask=0077 0 1" >> "$MNT/etc/fstab"
-    echo "$HOSTNAME_" > "$MNT/etc/hostname"
-    printf '127.0.0.1\tlocalhost\n127.0.1.1\t%s\n' "$HOSTNAME_" > "$MNT/etc/hosts"
+    echo "$NAME" > "$MNT/etc/hostname"
+    printf '127.0.0.1\tlocalhost\n127.0.1.1\t%s\n' "$NAME" > "$MNT/etc/hosts"
     rm -f "$MNT/etc/resolv.conf"; echo 'nameserver 10.0.2.3' > "$MNT/etc/resolv.conf"    # not the builder's
     echo 'root:refit' | chroot "$MNT" chpasswd
 }
 
 # NIC number i has the name that VMware's slot numbers 192, 224, 256 give, and 10.0.(2+i).15/24.
 configure_network() {
-    local i name address
+    local i etc=$MNT/etc
     case $NET in
-        ifupdown | dhcp | udevrule) printf 'auto lo\niface lo inet loopback\n' > "$MNT/etc/network/interfaces" ;;
-        netplan) printf 'network:\n  version: 2\n  renderer: networkd\n  ethernets:\n' > "$MNT/etc/netplan/01-netcfg.yaml" ;;
+        ifupdown | dhcp | udevrule) printf 'auto lo\niface lo inet loopback\n' > "$etc/network/interfaces" ;;
+        netplan) printf 'network:\n  version: 2\n  renderer: networkd\n  ethernets:\n' > "$etc/netplan/01-netcfg.yaml" ;;
         networkd) chroot "$MNT" systemctl -q enable systemd-networkd ;;
-        nm) ;;
     esac
     for ((i = 0; i < NICS; i++)); do
-        name=ens$((192 + 32 * i)) address=10.0.$((2 + i)).15/24
-        "network_$NET" "$i" "$name" "$address"
+        network_$NET "$i" ens$((192 + 32 * i)) 10.0.$((2 + i)).15/24
     done
 }
-# Only the first NIC has a gateway; the arguments say how the format spells it.
+# Each of these takes number, name and address. Only the first NIC has a gateway, spelt as $2 says.
 gateway() { [ "$1" != 0 ] || printf "$2" 10.0.2.2; }
 
-network_ifupdown() { printf '\nauto %s\niface %s inet static\n    address %s\n%s' "$2" "$2" "$3" "$(gateway "$1" '    gateway %s')" >> "$MNT/etc/network/interfaces"; echo >> "$MNT/etc/network/interfaces"; }
-network_dhcp() { printf '\nallow-hotplug %s\niface %s inet dhcp\n' "$2" "$2" >> "$MNT/etc/network/interfaces"; }
+network_ifupdown() {
+    printf '\nauto %s\niface %s inet static\n    address %s\n' "$2" "$2" "$3" >> "$etc/network/interfaces"
+    gateway "$1" '    gateway %s\n' >> "$etc/network/interfaces"
+}
+network_dhcp() { printf '\nallow-hotplug %s\niface %s inet dhcp\n' "$2" "$2" >> "$etc/network/interfaces"; }
 network_udevrule() {
     network_ifupdown "$@"
-    printf 'SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{address}=="%s", NAME="%s"\n' "$(nth_mac "$1")" "$2" >> "$MNT/etc/udev/rules.d/70-persistent-net.rules"
+    printf 'SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{address}=="%s", NAME="%s"\n' "$(nth_mac "$1")" "$2" \
+        >> "$etc/udev/rules.d/70-persistent-net.rules"
 }
-network_networkd() { printf '[Match]\nName=%s\n\n[Network]\nAddress=%s\n%s\n' "$2" "$3" "$(gateway "$1" 'Gateway=%s')" > "$MNT/etc/systemd/network/10-$2.network"; }
+network_networkd() {
+    printf '[Match]\nName=%s\n\n[Network]\nAddress=%s\n%s\n' "$2" "$3" "$(gateway "$1" 'Gateway=%s')" > "$etc/systemd/network/10-$2.network"
+}
 network_netplan() {
-    printf '    %s:\n      addresses: [%s]\n' "$2" "$3" >> "$MNT/etc/netplan/01-netcfg.yaml"
-    gateway "$1" '      routes: [{to: default, via: %s}]\n' >> "$MNT/etc/netplan/01-netcfg.yaml"
-    chmod 600 "$MNT/etc/netplan/01-netcfg.yaml"
+    printf '    %s:\n      addresses: [%s]\n' "$2" "$3" >> "$etc/netplan/01-netcfg.yaml"
+    gateway "$1" '      routes: [{to: default, via: %s}]\n' >> "$etc/netplan/01-netcfg.yaml"
+    chmod 600 "$etc/netplan/01-netcfg.yaml"
 }
 network_nm() {
-    local file=$MNT/etc/NetworkManager/system-connections/$2.nmconnection
-    printf '[connection]\nid=%s\ntype=ethernet\ninterface-name=%s\n\n[ipv4]\nmethod=manual\naddress1=%s%s\n\n[ipv6]\nmethod=auto\n' "$2" "$2" "$3" "$(gateway "$1" ',%s')" > "$file"
+    local file=$etc/NetworkManager/system-connections/$2.nmconnection
+    printf '[connection]\nid=%s\ntype=ethernet\ninterface-name=%s\n\n' "$2" "$2" > "$file"
+    printf '[ipv4]\nmethod=manual\naddress1=%s%s\n\n[ipv6]\nmethod=auto\n' "$3" "$(gateway "$1" ',%s')" >> "$file"
     chmod 600 "$file"    # NetworkManager ignores keyfiles that others may read
 }
 # The first NIC has --mac; each further one has the last octet one higher.
@@ -187,12 +169,11 @@ install_efi() {
     printf 'search.fs_uuid %s root\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n' "$UUID" > "$WORK/grub.cfg"
     chroot "$MNT" grub-mkimage -O x86_64-efi -p /EFI/debian part_gpt part_msdos fat ext2 xfs btrfs search search_fs_uuid \
         normal configfile linux echo all_video serial terminal test gzio boot reboot halt minicmd loadenv sleep > "$WORK/grub.efi"
-    mmd -i "$esp" ::/EFI ::/EFI/BOOT ::/EFI/debian
-    mcopy -i "$esp" "$WORK/grub.efi" ::/EFI/debian/grubx64.efi
-    mcopy -i "$esp" "$WORK/grub.efi" ::/EFI/BOOT/BOOTX64.EFI
-    mcopy -i "$esp" "$WORK/grub.cfg" ::/EFI/debian/grub.cfg
-    mkdir -p "$MNT/boot/grub/x86_64-efi"
-    cp "$MNT"/usr/lib/grub/x86_64-efi/*.{mod,lst} "$MNT/boot/grub/x86_64-efi/"
+    quiet mmd -i "$esp" ::/EFI ::/EFI/BOOT ::/EFI/debian
+    quiet mcopy -i "$esp" "$WORK/grub.efi" ::/EFI/debian/grubx64.efi
+    quiet mcopy -i "$esp" "$WORK/grub.efi" ::/EFI/BOOT/BOOTX64.EFI
+    quiet mcopy -i "$esp" "$WORK/grub.cfg" ::/EFI/debian/grub.cfg
+    mkdir -p "$MNT/boot/grub/x86_64-efi"; cp "$MNT"/usr/lib/grub/x86_64-efi/*.{mod,lst} "$MNT/boot/grub/x86_64-efi/"
 }
 
 # Says nothing unless the command fails.

@@ -148,7 +148,6 @@ config.version = "8"
 virtualHW.version = "19"
 displayName = "$NAME"
 guestOS = "debian12-64"
-firmware = "$FIRMWARE"
 memSize = "$MEMORY"
 numvcpus = "$CPUS"
 pciBridge0.present = "TRUE"
@@ -162,6 +161,8 @@ scsi0:0.present = "TRUE"
 scsi0:0.deviceType = "scsi-hardDisk"
 scsi0:0.fileName = "$(basename "${VMX%.vmx}").vmdk"
 END
+    # ESXi writes this line for EFI only.
+    [ $FW = bios ] || echo 'firmware = "efi"'
     for ((i = 0; i < NICS; i++)); do
         cat <<END
 ethernet$i.present = "TRUE"

@@ -1,1 +1,81 @@
-//! placeholder
+//! What the end-to-end tests share: guests to work on, the built command, and a way to compare
+//! whole guests.
+//!
+//! Everything here is real: guests that boot, libguestfs, qemu, virt-v2v. Tests force emulation,
+//! because KVM opens and hangs on some machines.
+
+mod guests;
+mod tree;
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+
+pub use guests::{Guest, PASSWORD, guest, system_disk};
+pub use tree::{differences, tree};
+
+/// The top of the checkout.
+#[must_use]
+pub fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The built `refit`, which `cargo build -p refit-cli` puts beside the tests.
+#[must_use]
+pub fn refit() -> Command {
+    let beside = std::env::current_exe().ok().and_then(|test| Some(test.parent()?.parent()?.join("refit")));
+    let mut command = Command::new(beside.unwrap_or_else(|| "refit".into()));
+    command.env("LIBGUESTFS_BACKEND", "direct").env("LIBGUESTFS_BACKEND_SETTINGS", "force_tcg").env("REFIT_LOG", "info");
+    command
+}
+
+/// A finished command.
+#[derive(Debug)]
+pub struct Run {
+    /// Exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Run {
+    /// The JSON document on standard output.
+    ///
+    /// # Errors
+    /// If there is none, or anything beside it.
+    pub fn json(&self) -> anyhow::Result<Value> {
+        serde_json::from_str(&self.stdout).with_context(|| format!("reading the document of {self:?}"))
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// Runs to the end and catches what is printed.
+///
+/// # Errors
+/// If the command cannot be started.
+pub fn run(command: &mut Command) -> anyhow::Result<Run> {
+    Ok(command.output().with_context(|| format!("starting {command:?}"))?.into())
+}
+
+/// Runs a helper program that must succeed.
+///
+/// # Errors
+/// If it does not.
+pub fn must(command: &mut Command) -> anyhow::Result<String> {
+    let done = run(command)?;
+    ensure!(done.code == Some(0), "{command:?}: {done:?}");
+    Ok(done.stdout)
+}

@@ -1,2 +1,50 @@
-//! The refit command.
-fn main() {}
+//! The `refit` command: arguments in, a report out. What it does is in the libraries.
+
+mod args;
+mod commands;
+mod interrupt;
+mod output;
+mod progress;
+mod render;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command, FixupsCommand};
+use interrupt::Interrupt;
+use output::{Exit, Output};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.json, cli.verbose);
+    let interrupt = match Interrupt::install() {
+        Ok(interrupt) => interrupt,
+        Err(error) => return output.fail(&error.into()).into(),
+    };
+    let result = match &cli.command {
+        Command::Inspect(args) => commands::inspect::run(args, &output, &interrupt),
+        Command::Plan(args) => commands::plan::run(args, &output, &interrupt),
+        Command::Fix(args) => commands::fix::run(args, &output, &interrupt),
+        Command::Undo(args) => commands::undo::run(args, &output, &interrupt),
+        Command::Recover(args) => commands::recover::run(args, &output),
+        Command::Convert(args) => commands::convert::run(args, &output, &interrupt),
+        Command::Boot(args) => commands::boot::run(args, &output, &interrupt),
+        Command::Fixups {
+            command: FixupsCommand::List,
+        } => commands::fixups::list(&output),
+        Command::Fixups {
+            command: FixupsCommand::Show { id },
+        } => commands::fixups::show(id, &output),
+        Command::Doctor => commands::doctor::run(&output),
+    };
+    let exit = match result {
+        Ok(exit) => exit,
+        Err(_) if interrupt.is_raised() => {
+            output.interrupted();
+            Exit::Interrupted
+        }
+        Err(error) => output.fail(&error),
+    };
+    exit.into()
+}

@@ -4,8 +4,10 @@
 //! directories contain no symbolic links ([`Guest`](crate::Guest) resolves them, the same way
 //! for every backend), and never follows a link in the last component either.
 
+mod guestfs;
 mod root;
 
+pub use guestfs::GuestfsBackend;
 pub use root::RootBackend;
 
 use serde::{Deserialize, Serialize};

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use ipnet::IpNet;
-use refit_machine::Mac;
 use serde::{Deserialize, Serialize};
 
 use crate::change::Change;
 use crate::guest::Guest;
+use crate::nic::Nic;
 
 /// One concern: reads a guest and proposes changes.
 ///
@@ -92,19 +91,6 @@ pub struct Request {
     pub nics: Vec<Nic>,
     /// Parameters by fixup identifier and name, already checked against [`Info::parameters`].
     pub parameters: BTreeMap<String, BTreeMap<String, toml::Value>>,
-}
-
-/// One NIC of the machine that the guest will run on, with what is known of it on the old one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Nic {
-    /// Its hardware address, the same before and after the move.
-    pub mac: Mac,
-    /// Addresses that it has had on the old machine, or is to have.
-    pub addresses: Vec<IpNet>,
-    /// VMware's slot number (`ethernetN.pciSlotNumber`).
-    pub pci_slot: Option<u32>,
-    /// Where this was learnt: `--nic`, a VMX or OVF file, virt-v2v's output.
-    pub origin: String,
 }
 
 /// A fixup's answer.

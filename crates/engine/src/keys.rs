@@ -21,7 +21,9 @@ impl Key {
     /// Whether it is meant for this volume: `ID` is the device, the UUID, or `all`.
     #[must_use]
     pub fn is_for(&self, device: &str, uuid: &str) -> bool {
-        self.id == "all" || self.id == device || (!uuid.is_empty() && self.id.eq_ignore_ascii_case(uuid))
+        self.id == "all"
+            || self.id == device
+            || (!uuid.is_empty() && self.id.eq_ignore_ascii_case(uuid))
     }
 
     /// The passphrase or recovery key.
@@ -33,7 +35,9 @@ impl Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Key")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -44,7 +48,10 @@ impl FromStr for Key {
     fn from_str(text: &str) -> anyhow::Result<Self> {
         let mut parts = text.splitn(3, ':');
         let (id, kind, value) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
-        ensure!(!id.is_empty(), "--key: the device, UUID or `all` before the first colon is missing");
+        ensure!(
+            !id.is_empty(),
+            "--key: the device, UUID or `all` before the first colon is missing"
+        );
         let secret = match (kind, value) {
             (Some("key"), Some(secret)) => secret.as_bytes().to_vec(),
             (Some("file"), Some(path)) => {
@@ -64,7 +71,10 @@ impl FromStr for Key {
             _ => bail!("--key {id}:...: expected ID:key:SECRET or ID:file:FILE"),
         };
         ensure!(!secret.is_empty(), "--key {id}: the key is empty");
-        Ok(Self { id: id.to_owned(), secret })
+        Ok(Self {
+            id: id.to_owned(),
+            secret,
+        })
     }
 }
 
@@ -79,8 +89,22 @@ mod tests {
         assert!(key.is_for("/dev/sda2", "") && !key.is_for("/dev/sda3", "x"));
         assert!(!format!("{key:?}").contains("a:b"));
         assert!("all:key:x".parse::<Key>().unwrap().is_for("/dev/sdb", ""));
-        assert!("AB-CD:key:x".parse::<Key>().unwrap().is_for("/dev/sdb", "ab-cd"));
-        for text in ["", "x", "x:key", "x:key:", ":key:y", "x:file:/nonexistent", "x:clevis", "x:word:y"] {
+        assert!(
+            "AB-CD:key:x"
+                .parse::<Key>()
+                .unwrap()
+                .is_for("/dev/sdb", "ab-cd")
+        );
+        for text in [
+            "",
+            "x",
+            "x:key",
+            "x:key:",
+            ":key:y",
+            "x:file:/nonexistent",
+            "x:clevis",
+            "x:word:y",
+        ] {
             let error = text.parse::<Key>().unwrap_err();
             assert!(!format!("{error:#}").is_empty(), "{text}");
         }
@@ -90,7 +114,9 @@ mod tests {
     fn a_key_file_loses_one_newline() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "secret\n\n").unwrap();
-        let key: Key = format!("all:file:{}", file.path().display()).parse().unwrap();
+        let key: Key = format!("all:file:{}", file.path().display())
+            .parse()
+            .unwrap();
         assert_eq!(key.secret(), b"secret\n");
     }
 }

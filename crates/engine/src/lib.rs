@@ -7,24 +7,31 @@
 mod apply;
 pub mod backend;
 mod change;
+pub mod disks;
 mod facts;
 mod fixup;
 mod guest;
 pub mod initramfs;
+mod keys;
+pub mod nic;
 mod path;
 mod plan;
 mod run;
 mod selinux;
+mod session;
 mod stage;
+pub mod target;
 mod undo;
 
 pub use apply::{Prepared, prepare};
 pub use change::{Change, InitramfsFile, sha256_hex};
 pub use facts::{Facts, Hints, Kernel, Mount, Os};
 pub use fixup::{
-    Evidence, Fixup, Info, Nic, Parameter, ParameterType, Phase, Proposal, Request, Verdict,
+    Evidence, Fixup, Info, Parameter, ParameterType, Phase, Proposal, Request, Verdict,
 };
 pub use guest::{Guest, READ_LIMIT};
+pub use keys::Key;
+pub use nic::Nic;
 pub use path::GuestPath;
 pub use plan::{Planned, Selection, VerdictKind, plan};
 pub use run::{FixError, Job, Report, Step, fix, plan_guest};

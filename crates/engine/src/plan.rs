@@ -1,6 +1,6 @@
 //! All verdicts on a guest, in order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Serialize;
@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::change::Change;
 use crate::fixup::{Evidence, Fixup, Proposal, Request, Verdict};
 use crate::guest::Guest;
+use crate::path::GuestPath;
 
 /// Which of the fixups take part.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +42,9 @@ pub struct Planned {
     pub warnings: Vec<String>,
     /// What is to be done.
     pub changes: Vec<Change>,
+    /// What the files that are to be written held before, for a diff.
+    #[serde(skip)]
+    pub originals: BTreeMap<GuestPath, Vec<u8>>,
 }
 
 /// The word for a verdict.
@@ -74,6 +78,7 @@ impl Planned {
             evidence: proposal.evidence,
             warnings: proposal.warnings,
             changes,
+            originals: BTreeMap::new(),
         }
     }
 
@@ -85,6 +90,7 @@ impl Planned {
             evidence: Vec::new(),
             warnings: Vec::new(),
             changes: Vec::new(),
+            originals: BTreeMap::new(),
         }
     }
 
@@ -121,11 +127,19 @@ fn plan_one(guest: &mut Guest<'_>, fixup: &dyn Fixup, request: &Request) -> Plan
     let id = &fixup.info().id;
     let _span = tracing::info_span!("plan", fixup = %id).entered();
     let answer = catch_unwind(AssertUnwindSafe(|| fixup.plan(guest, request)));
-    let planned = match answer {
+    let mut planned = match answer {
         Ok(Ok(proposal)) => Planned::new(id, proposal),
         Ok(Err(error)) => Planned::failed(id, format!("{error:#}")),
         Err(panic) => Planned::failed(id, format!("the fixup crashed: {}", panic_text(&*panic))),
     };
+    for change in &planned.changes {
+        if let Change::Write { path, .. } = change {
+            // A file that cannot be read is a new one, or staging says what is wrong with it.
+            if let Ok(Some(content)) = guest.read(path) {
+                planned.originals.insert(path.clone(), content);
+            }
+        }
+    }
     match guest.stage(&planned.changes) {
         Ok(()) => planned,
         Err(error) => Planned::failed(id, format!("it proposes what cannot be done: {error:#}")),

@@ -122,7 +122,9 @@ pub enum OpenError {
         devices: Vec<String>,
     },
     /// The appliance did not start.
-    #[error("the libguestfs appliance did not start: {reason}. `refit doctor` tells what is missing")]
+    #[error(
+        "the libguestfs appliance did not start: {reason}. `refit doctor` tells what is missing"
+    )]
     Launch {
         /// libguestfs's words.
         reason: String,
@@ -133,7 +135,10 @@ pub enum OpenError {
 }
 
 fn list(roots: &[Root]) -> String {
-    let roots: Vec<String> = roots.iter().map(|root| format!("{} ({})", root.device, root.product)).collect();
+    let roots: Vec<String> = roots
+        .iter()
+        .map(|root| format!("{} ({})", root.device, root.product))
+        .collect();
     roots.join(", ")
 }
 
@@ -141,12 +146,20 @@ fn list(roots: &[Root]) -> String {
 ///
 /// # Errors
 /// See [`OpenError`]. The drives are unchanged.
-pub fn open(drives: &[Drive], name: &str, options: &mut OpenOptions<'_>) -> Result<(GuestfsBackend, Hints), OpenError> {
+pub fn open(
+    drives: &[Drive],
+    name: &str,
+    options: &mut OpenOptions<'_>,
+) -> Result<(GuestfsBackend, Hints), OpenError> {
     let handle = launch(drives, options)?;
     let locked = decrypt(&handle, &options.keys)?;
-    let roots = handle.inspect_os().context("looking for operating systems")?;
+    let roots = handle
+        .inspect_os()
+        .context("looking for operating systems")?;
     let root = choose(&handle, name, &roots, options.os_device.as_deref(), locked)?;
-    let read_only = drives.iter().all(|drive| drive.access == DriveAccess::ReadOnly);
+    let read_only = drives
+        .iter()
+        .all(|drive| drive.access == DriveAccess::ReadOnly);
     let mounts = mount(&handle, root, read_only)?;
     let hints = hints(&handle, root, mounts)?;
     Ok((GuestfsBackend::new(handle, name.to_owned()), hints))
@@ -166,7 +179,11 @@ fn launch(drives: &[Drive], options: &mut OpenOptions<'_>) -> Result<Handle, Ope
                 );
                 force_tcg = true;
             }
-            Err(error) => return Err(OpenError::Launch { reason: error.to_string() }),
+            Err(error) => {
+                return Err(OpenError::Launch {
+                    reason: error.to_string(),
+                });
+            }
         }
     }
 }
@@ -203,21 +220,32 @@ fn decrypt(handle: &Handle, keys: &[Key]) -> anyhow::Result<Vec<String>> {
         };
         let uuid = handle.vfs_uuid(&device).unwrap_or_default();
         let device = String::from_utf8_lossy(&device).into_owned();
-        let fitting: Vec<&Key> = keys.iter().filter(|key| key.is_for(&device, &uuid)).collect();
+        let fitting: Vec<&Key> = keys
+            .iter()
+            .filter(|key| key.is_for(&device, &uuid))
+            .collect();
         let map_name = format!("crypt{}", device.rsplit('/').next().unwrap_or_default());
         let crypt = CryptsetupOpen::new().crypttype(kind);
         let unlocked = fitting.iter().any(|key| {
-            handle.cryptsetup_open(&device, key.secret(), &map_name, &crypt).is_ok()
+            handle
+                .cryptsetup_open(&device, key.secret(), &map_name, &crypt)
+                .is_ok()
         });
         if unlocked {
             opened = true;
         } else {
-            let reason = if fitting.is_empty() { "no key was given" } else { "no key fits" };
+            let reason = if fitting.is_empty() {
+                "no key was given"
+            } else {
+                "no key fits"
+            };
             locked.push(format!("{device} (UUID {uuid}): {reason}"));
         }
     }
     if opened {
-        handle.lvm_scan(true).context("looking for logical volumes in decrypted ones")?;
+        handle
+            .lvm_scan(true)
+            .context("looking for logical volumes in decrypted ones")?;
     }
     Ok(locked)
 }
@@ -230,7 +258,12 @@ fn choose<'r>(
     locked: Vec<String>,
 ) -> Result<&'r [u8], OpenError> {
     let described = || -> Vec<Root> {
-        let product = |root: &Vec<u8>| handle.inspect_get_product_name(root).ok().filter(|name| name != "unknown");
+        let product = |root: &Vec<u8>| {
+            handle
+                .inspect_get_product_name(root)
+                .ok()
+                .filter(|name| name != "unknown")
+        };
         roots
             .iter()
             .map(|root| Root {
@@ -240,10 +273,14 @@ fn choose<'r>(
             .collect()
     };
     match (roots, wanted) {
-        ([], _) if !locked.is_empty() => {
-            Err(OpenError::Encrypted { name: name.to_owned(), devices: locked })
-        }
-        ([], _) => Err(OpenError::NoOperatingSystem { name: name.to_owned(), seen: seen(handle) }),
+        ([], _) if !locked.is_empty() => Err(OpenError::Encrypted {
+            name: name.to_owned(),
+            devices: locked,
+        }),
+        ([], _) => Err(OpenError::NoOperatingSystem {
+            name: name.to_owned(),
+            seen: seen(handle),
+        }),
         (_, Some(device)) => roots
             .iter()
             .find(|root| root.as_slice() == device.as_bytes())
@@ -254,7 +291,10 @@ fn choose<'r>(
                 roots: described(),
             }),
         ([root], None) => Ok(root),
-        (_, None) => Err(OpenError::SeveralOperatingSystems { name: name.to_owned(), roots: described() }),
+        (_, None) => Err(OpenError::SeveralOperatingSystems {
+            name: name.to_owned(),
+            roots: described(),
+        }),
     }
 }
 
@@ -266,22 +306,41 @@ fn seen(handle: &Handle) -> String {
         .filter(|(_, kind)| kind != "unknown")
         .map(|(device, kind)| format!("{} is {kind}", String::from_utf8_lossy(&device)))
         .collect();
-    if found.is_empty() { "no file systems are there".to_owned() } else { found.join(", ") }
+    if found.is_empty() {
+        "no file systems are there".to_owned()
+    } else {
+        found.join(", ")
+    }
 }
 
 fn mount(handle: &Handle, root: &[u8], read_only: bool) -> anyhow::Result<Vec<Mount>> {
     let mut mounts = Vec::new();
-    for (path, device) in handle.inspect_get_mountpoints(root).context("reading the guest's mount points")? {
-        let mounted =
-            if read_only { handle.mount_ro(&device, &path) } else { handle.mount(&device, &path) };
-        let (device, shown) = (String::from_utf8_lossy(&device), String::from_utf8_lossy(&path));
+    for (path, device) in handle
+        .inspect_get_mountpoints(root)
+        .context("reading the guest's mount points")?
+    {
+        let mounted = if read_only {
+            handle.mount_ro(&device, &path)
+        } else {
+            handle.mount(&device, &path)
+        };
+        let (device, shown) = (
+            String::from_utf8_lossy(&device),
+            String::from_utf8_lossy(&path),
+        );
         match mounted {
-            Ok(()) => mounts.push(Mount { device: device.into_owned(), path: shown.into_owned() }),
+            Ok(()) => mounts.push(Mount {
+                device: device.into_owned(),
+                path: shown.into_owned(),
+            }),
             Err(error) if path == b"/" => {
-                return Err(anyhow::Error::from(error).context(format!("mounting {device}, the guest's root")));
+                return Err(anyhow::Error::from(error)
+                    .context(format!("mounting {device}, the guest's root")));
             }
             // A stale line in fstab: the guest does without, too.
-            Err(error) => tracing::warn!("the guest's {shown} ({device}) cannot be mounted: {error}"),
+            Err(error) => {
+                tracing::warn!("the guest's {shown} ({device}) cannot be mounted: {error}")
+            }
         }
     }
     Ok(mounts)
@@ -289,7 +348,11 @@ fn mount(handle: &Handle, root: &[u8], read_only: bool) -> anyhow::Result<Vec<Mo
 
 fn hints(handle: &Handle, root: &[u8], mounts: Vec<Mount>) -> anyhow::Result<Hints> {
     let known = |text: refit_guestfs::Result<String>| text.ok().filter(|text| text != "unknown");
-    let os = match handle.inspect_get_type(root).context("asking for the kind of system")?.as_str() {
+    let os = match handle
+        .inspect_get_type(root)
+        .context("asking for the kind of system")?
+        .as_str()
+    {
         "linux" => Some(Os::Linux),
         "windows" => Some(Os::Windows),
         _ => None,
@@ -316,8 +379,13 @@ fn firmware(handle: &Handle) -> anyhow::Result<Firmware> {
         if handle.part_get_parttype(&device).ok().as_deref() != Some("gpt") {
             continue;
         }
-        for partition in handle.part_list(&device).with_context(|| format!("reading the partitions of {device}"))? {
-            let guid = handle.part_get_gpt_type(&device, partition.number).unwrap_or_default();
+        for partition in handle
+            .part_list(&device)
+            .with_context(|| format!("reading the partitions of {device}"))?
+        {
+            let guid = handle
+                .part_get_gpt_type(&device, partition.number)
+                .unwrap_or_default();
             if guid.eq_ignore_ascii_case(GPT_BIOS_BOOT) {
                 return Ok(Firmware::Bios);
             }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use refit_guestfs::CancelHandle;
 
 use crate::backend::{Backend, GuestfsBackend, RootBackend};
-use crate::disks::{self, Access, DiskSpec, Image, Overlays};
+use crate::disks::{self, Access, DiskError, DiskSpec, Image, Overlays, PendingKind};
 use crate::facts::{Facts, Hints};
 use crate::guest::Guest;
 use crate::keys::Key;
@@ -109,9 +109,21 @@ pub struct Failure {
     pub changed: bool,
 }
 
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self { error: error.into(), changed: false }
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self {
+            error,
+            changed: false,
+        }
+    }
+}
+
+impl From<DiskError> for Failure {
+    fn from(error: DiskError) -> Self {
+        Self {
+            changed: error.base_may_have_changed(),
+            error: error.into(),
+        }
     }
 }
 
@@ -120,7 +132,9 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// # Errors
 /// If it cannot be opened or read.
 pub fn inspect(target: &Target, settings: &mut Settings<'_>) -> anyhow::Result<Facts> {
-    read_only(target, settings, |backend, hints| Ok(Guest::inspect(backend, hints)?.facts().clone()))
+    read_only(target, settings, |backend, hints| {
+        Ok(Guest::inspect(backend, hints)?.facts().clone())
+    })
 }
 
 /// Facts, verdicts and changes; writes nothing.
@@ -135,7 +149,9 @@ pub fn plan(target: &Target, settings: &mut Settings<'_>, job: Job<'_>) -> anyho
         clock = Instant::now();
         run::plan_guest(backend, hints, job)
     })?;
-    report.timings.insert("open", (opened * 1000.0).round() / 1000.0);
+    report
+        .timings
+        .insert("open", (opened * 1000.0).round() / 1000.0);
     Ok(report)
 }
 
@@ -154,10 +170,14 @@ fn read_only<T>(
             let mut drives = Vec::new();
             for spec in specs {
                 if let Some(pending) = disks::pending(&spec.path, &settings.disks)? {
-                    anyhow::ensure!(pending.is_harmless(), "{pending}");
+                    anyhow::ensure!(pending.kind == PendingKind::Leftover, "{pending}");
                 }
                 let image = Image::probe(spec, Access::Read, &settings.disks)?;
-                drives.push(drive(image.path(), image.format().as_str(), DriveAccess::ReadOnly));
+                drives.push(drive(
+                    image.path(),
+                    image.format().as_str(),
+                    DriveAccess::ReadOnly,
+                ));
             }
             let (backend, hints) = open(target, &drives, settings)?;
             (settings.progress)(Progress::Plan);
@@ -173,10 +193,18 @@ fn read_only<T>(
 ///
 /// # Errors
 /// If any of it fails; [`Failure::changed`] tells what that means.
-pub fn fix(target: &Target, settings: &mut Settings<'_>, job: Job<'_>, undo: &Path) -> Result<Report, Failure> {
+pub fn fix(
+    target: &Target,
+    settings: &mut Settings<'_>,
+    job: Job<'_>,
+    undo: &Path,
+) -> Result<Report, Failure> {
     let outcome = write(target, settings, |backend, hints, progress| {
         let report = run::fix(backend, hints, job, undo, &mut |step| progress(step.into()))
-            .map_err(|failed| Failure { error: failed.error, changed: failed.written })?;
+            .map_err(|failed| Failure {
+                error: failed.error,
+                changed: failed.written,
+            })?;
         let changed = report.undo.is_some();
         Ok((report, changed))
     });
@@ -204,10 +232,18 @@ pub fn fix(target: &Target, settings: &mut Settings<'_>, job: Job<'_>, undo: &Pa
 ///
 /// # Errors
 /// If the guest was changed since (unless `force`), or cannot be opened or written.
-pub fn undo(target: &Target, settings: &mut Settings<'_>, undo: &UndoFile, force: bool) -> Result<Restored, Failure> {
+pub fn undo(
+    target: &Target,
+    settings: &mut Settings<'_>,
+    undo: &UndoFile,
+    force: bool,
+) -> Result<Restored, Failure> {
     let (restored, _) = write(target, settings, |backend, _, progress| {
         progress(Progress::Undo);
-        let restored = undo.restore(backend, force).map_err(|error| Failure { error, changed: true })?;
+        let restored = undo.restore(backend, force).map_err(|error| Failure {
+            error,
+            changed: true,
+        })?;
         let changed = !restored.restored.is_empty() || !restored.overwritten.is_empty();
         Ok((restored, changed))
     })?;
@@ -240,7 +276,7 @@ fn write<T>(
     };
     for spec in specs {
         if let Some(pending) = disks::pending(&spec.path, &settings.disks)? {
-            if !pending.is_harmless() {
+            if pending.kind != PendingKind::Leftover {
                 return Err(anyhow::anyhow!("{pending}").into());
             }
         }
@@ -249,31 +285,44 @@ fn write<T>(
         let mut drives = Vec::new();
         for spec in specs {
             let image = Image::probe(spec, Access::Write, &settings.disks)?;
-            drives.push(drive(image.path(), image.format().as_str(), DriveAccess::InPlace));
+            drives.push(drive(
+                image.path(),
+                image.format().as_str(),
+                DriveAccess::InPlace,
+            ));
         }
         let (mut backend, hints) = open(target, &drives, settings)?;
         let opened = lap();
         let (result, changed) = action(&mut backend, &hints, settings.progress)?;
         let _ = lap();
-        backend.close().map_err(|error| Failure { error, changed })?;
+        backend
+            .close()
+            .map_err(|error| Failure { error, changed })?;
         return Ok((result, [("open", opened), ("commit", lap())]));
     }
     let overlays = Overlays::create(specs, &settings.disks)?;
-    let drives: Vec<Drive> =
-        overlays.images().map(|path| drive(path, "qcow2", DriveAccess::Overlay)).collect();
+    let drives: Vec<Drive> = overlays
+        .images()
+        .map(|path| drive(path, "qcow2", DriveAccess::Overlay))
+        .collect();
     let (mut backend, hints) = open(target, &drives, settings)?;
     let opened = lap();
     // Whatever happens until the commit happens to the overlays alone.
-    let untouched = |failure: Failure| Failure { error: failure.error, changed: false };
+    let untouched = |failure: Failure| Failure {
+        error: failure.error,
+        changed: false,
+    };
     let (result, changed) = action(&mut backend, &hints, settings.progress).map_err(untouched)?;
     let _ = lap();
     backend.close()?;
     if changed {
         (settings.progress)(Progress::Commit);
-        overlays.commit(&mut |step| tracing::debug!(?step, "committing")).map_err(|error| Failure {
-            changed: error.base_may_have_changed(),
-            error: error.into(),
-        })?;
+        overlays
+            .commit(&mut |step| tracing::debug!(?step, "committing"))
+            .map_err(|error| Failure {
+                changed: error.base_may_have_changed(),
+                error: error.into(),
+            })?;
     } else {
         overlays.discard()?;
     }
@@ -281,10 +330,18 @@ fn write<T>(
 }
 
 fn drive(path: &Path, format: &str, access: DriveAccess) -> Drive {
-    Drive { path: path.to_owned(), format: format.to_owned(), access }
+    Drive {
+        path: path.to_owned(),
+        format: format.to_owned(),
+        access,
+    }
 }
 
-fn open(target: &Target, drives: &[Drive], settings: &mut Settings<'_>) -> anyhow::Result<(GuestfsBackend, Hints)> {
+fn open(
+    target: &Target,
+    drives: &[Drive],
+    settings: &mut Settings<'_>,
+) -> anyhow::Result<(GuestfsBackend, Hints)> {
     (settings.progress)(Progress::Open);
     let mut options = OpenOptions {
         os_device: settings.os_device.clone(),
@@ -293,5 +350,6 @@ fn open(target: &Target, drives: &[Drive], settings: &mut Settings<'_>) -> anyho
         launch_limit: settings.launch_limit,
         on_handle: &mut *settings.on_handle,
     };
-    session::open(drives, &target.to_string(), &mut options).with_context(|| format!("opening {target}"))
+    session::open(drives, &target.to_string(), &mut options)
+        .with_context(|| format!("opening {target}"))
 }

@@ -95,6 +95,15 @@ const _: () = {
     ["Offset of field: guestfs_dirent::name"]
         [::core::mem::offset_of!(guestfs_dirent, name) - 16usize];
 };
+impl Default for guestfs_dirent {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct guestfs_dirent_list {
@@ -110,8 +119,17 @@ const _: () = {
     ["Offset of field: guestfs_dirent_list::val"]
         [::core::mem::offset_of!(guestfs_dirent_list, val) - 8usize];
 };
+impl Default for guestfs_dirent_list {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 #[repr(C)]
-#[derive(Debug, Copy, Clone)]
+#[derive(Debug, Default, Copy, Clone)]
 pub struct guestfs_hivex_node {
     pub hivex_node_h: i64,
 }
@@ -139,8 +157,17 @@ const _: () = {
     ["Offset of field: guestfs_hivex_node_list::val"]
         [::core::mem::offset_of!(guestfs_hivex_node_list, val) - 8usize];
 };
+impl Default for guestfs_hivex_node_list {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 #[repr(C)]
-#[derive(Debug, Copy, Clone)]
+#[derive(Debug, Default, Copy, Clone)]
 pub struct guestfs_hivex_value {
     pub hivex_value_h: i64,
 }
@@ -168,8 +195,17 @@ const _: () = {
     ["Offset of field: guestfs_hivex_value_list::val"]
         [::core::mem::offset_of!(guestfs_hivex_value_list, val) - 8usize];
 };
+impl Default for guestfs_hivex_value_list {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 #[repr(C)]
-#[derive(Debug, Copy, Clone)]
+#[derive(Debug, Default, Copy, Clone)]
 pub struct guestfs_partition {
     pub part_num: i32,
     pub part_start: u64,
@@ -205,8 +241,17 @@ const _: () = {
     ["Offset of field: guestfs_partition_list::val"]
         [::core::mem::offset_of!(guestfs_partition_list, val) - 8usize];
 };
+impl Default for guestfs_partition_list {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 #[repr(C)]
-#[derive(Debug, Copy, Clone)]
+#[derive(Debug, Default, Copy, Clone)]
 pub struct guestfs_statns {
     pub st_dev: i64,
     pub st_ino: i64,
@@ -295,8 +340,17 @@ const _: () = {
     ["Offset of field: guestfs_statns_list::val"]
         [::core::mem::offset_of!(guestfs_statns_list, val) - 8usize];
 };
+impl Default for guestfs_statns_list {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 #[repr(C)]
-#[derive(Debug, Copy, Clone)]
+#[derive(Debug, Default, Copy, Clone)]
 pub struct guestfs_statvfs {
     pub bsize: i64,
     pub frsize: i64,
@@ -358,6 +412,15 @@ const _: () = {
     ["Offset of field: guestfs_version::extra"]
         [::core::mem::offset_of!(guestfs_version, extra) - 24usize];
 };
+impl Default for guestfs_version {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct guestfs_xattr {
@@ -376,6 +439,15 @@ const _: () = {
     ["Offset of field: guestfs_xattr::attrval"]
         [::core::mem::offset_of!(guestfs_xattr, attrval) - 16usize];
 };
+impl Default for guestfs_xattr {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct guestfs_xattr_list {
@@ -391,6 +463,15 @@ const _: () = {
     ["Offset of field: guestfs_xattr_list::val"]
         [::core::mem::offset_of!(guestfs_xattr_list, val) - 8usize];
 };
+impl Default for guestfs_xattr_list {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct guestfs_add_drive_opts_argv {
@@ -444,8 +525,17 @@ const _: () = {
     ["Offset of field: guestfs_add_drive_opts_argv::blocksize"]
         [::core::mem::offset_of!(guestfs_add_drive_opts_argv, blocksize) - 100usize];
 };
+impl Default for guestfs_add_drive_opts_argv {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 #[repr(C)]
-#[derive(Debug, Copy, Clone)]
+#[derive(Debug, Default, Copy, Clone)]
 pub struct guestfs_copy_attributes_argv {
     pub bitmask: u64,
     pub all: ::core::ffi::c_int,
@@ -471,7 +561,7 @@ const _: () = {
         [::core::mem::offset_of!(guestfs_copy_attributes_argv, ownership) - 20usize];
 };
 #[repr(C)]
-#[derive(Debug, Copy, Clone)]
+#[derive(Debug, Default, Copy, Clone)]
 pub struct guestfs_copy_file_to_file_argv {
     pub bitmask: u64,
     pub srcoffset: i64,
@@ -519,8 +609,17 @@ const _: () = {
     ["Offset of field: guestfs_cryptsetup_open_argv::crypttype"]
         [::core::mem::offset_of!(guestfs_cryptsetup_open_argv, crypttype) - 16usize];
 };
+impl Default for guestfs_cryptsetup_open_argv {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 #[repr(C)]
-#[derive(Debug, Copy, Clone)]
+#[derive(Debug, Default, Copy, Clone)]
 pub struct guestfs_fstrim_argv {
     pub bitmask: u64,
     pub offset: i64,
@@ -541,7 +640,7 @@ const _: () = {
         [::core::mem::offset_of!(guestfs_fstrim_argv, minimumfreeextent) - 24usize];
 };
 #[repr(C)]
-#[derive(Debug, Copy, Clone)]
+#[derive(Debug, Default, Copy, Clone)]
 pub struct guestfs_hivex_open_argv {
     pub bitmask: u64,
     pub verbose: ::core::ffi::c_int,
@@ -567,7 +666,7 @@ const _: () = {
         [::core::mem::offset_of!(guestfs_hivex_open_argv, unsafe_) - 20usize];
 };
 #[repr(C)]
-#[derive(Debug, Copy, Clone)]
+#[derive(Debug, Default, Copy, Clone)]
 pub struct guestfs_is_dir_opts_argv {
     pub bitmask: u64,
     pub followsymlinks: ::core::ffi::c_int,
@@ -584,7 +683,7 @@ const _: () = {
         [::core::mem::offset_of!(guestfs_is_dir_opts_argv, followsymlinks) - 8usize];
 };
 #[repr(C)]
-#[derive(Debug, Copy, Clone)]
+#[derive(Debug, Default, Copy, Clone)]
 pub struct guestfs_is_file_opts_argv {
     pub bitmask: u64,
     pub followsymlinks: ::core::ffi::c_int,
@@ -628,6 +727,15 @@ const _: () = {
     ["Offset of field: guestfs_mkfs_opts_argv::label"]
         [::core::mem::offset_of!(guestfs_mkfs_opts_argv, label) - 32usize];
 };
+impl Default for guestfs_mkfs_opts_argv {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct guestfs_mkswap_opts_argv {
@@ -648,8 +756,17 @@ const _: () = {
     ["Offset of field: guestfs_mkswap_opts_argv::uuid"]
         [::core::mem::offset_of!(guestfs_mkswap_opts_argv, uuid) - 16usize];
 };
+impl Default for guestfs_mkswap_opts_argv {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 #[repr(C)]
-#[derive(Debug, Copy, Clone)]
+#[derive(Debug, Default, Copy, Clone)]
 pub struct guestfs_selinux_relabel_argv {
     pub bitmask: u64,
     pub force: ::core::ffi::c_int,
@@ -691,6 +808,15 @@ const _: () = {
     ["Offset of field: guestfs_tar_in_opts_argv::acls"]
         [::core::mem::offset_of!(guestfs_tar_in_opts_argv, acls) - 24usize];
 };
+impl Default for guestfs_tar_in_opts_argv {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct guestfs_tar_out_opts_argv {
@@ -723,8 +849,17 @@ const _: () = {
     ["Offset of field: guestfs_tar_out_opts_argv::acls"]
         [::core::mem::offset_of!(guestfs_tar_out_opts_argv, acls) - 40usize];
 };
+impl Default for guestfs_tar_out_opts_argv {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 #[repr(C)]
-#[derive(Debug, Copy, Clone)]
+#[derive(Debug, Default, Copy, Clone)]
 pub struct guestfs_umount_opts_argv {
     pub bitmask: u64,
     pub force: ::core::ffi::c_int,
@@ -768,6 +903,7 @@ unsafe extern "C" {
     pub fn guestfs_free_statns(arg1: *mut guestfs_statns);
     pub fn guestfs_free_statns_list(arg1: *mut guestfs_statns_list);
     pub fn guestfs_free_statvfs(arg1: *mut guestfs_statvfs);
+    pub fn guestfs_free_version(arg1: *mut guestfs_version);
     pub fn guestfs_free_xattr_list(arg1: *mut guestfs_xattr_list);
     pub fn guestfs_add_drive_opts_argv(
         g: *mut guestfs_h,

@@ -12,7 +12,8 @@
 //! `1 << GUESTFS_F_ARG` (the header's `*_BITMASK` macros are casts, which
 //! bindgen cannot evaluate).
 
-#[allow(missing_docs, non_camel_case_types, clippy::all)]
+#[allow(missing_docs, non_camel_case_types)]
+#[allow(clippy::all, clippy::undocumented_unsafe_blocks)]
 #[rustfmt::skip]
 mod bindings_1_48;
 

@@ -3,17 +3,19 @@
 //! All methods of the handle go through [`Call`], so this is the only place
 //! that knows libguestfs's conventions: -1 or NULL is an error whose message
 //! and errno must be copied at once and on the same thread, and what is
-//! returned was allocated with malloc.
+//! returned is ours to free.
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CString, c_char, c_int};
 use std::panic::resume_unwind;
-use std::ptr;
-use std::slice;
+use std::thread;
 
 use refit_guestfs_sys as sys;
 
 use crate::error::{Error, Result};
 use crate::handle::Handle;
+use crate::memory::{
+    StringList, copy_string, last_message, lossy, take_buffer, take_list, take_string,
+};
 
 /// A call that is about to be made.
 pub(crate) struct Call<'h> {
@@ -25,14 +27,21 @@ pub(crate) struct Call<'h> {
 impl Handle {
     /// Begins the call of `guestfs_<name>`.
     pub(crate) fn call(&self, name: &'static str) -> Call<'_> {
-        Call { handle: self, name, path: None }
+        Call {
+            handle: self,
+            name,
+            path: None,
+        }
     }
 }
 
 impl Call<'_> {
     /// Names the guest path, device or mountable that errors are about.
     pub(crate) fn on(self, path: impl AsRef<[u8]>) -> Self {
-        Self { path: Some(path.as_ref().to_vec()), ..self }
+        Self {
+            path: Some(path.as_ref().to_vec()),
+            ..self
+        }
     }
 
     /// A string argument. The key of an encrypted volume is one too, so the
@@ -42,8 +51,19 @@ impl Call<'_> {
         argument: &'static str,
         value: impl AsRef<[u8]>,
     ) -> Result<CString> {
-        CString::new(value.as_ref())
-            .map_err(|_| Error::InteriorNul { call: self.name, argument })
+        CString::new(value.as_ref()).map_err(|_| Error::InteriorNul {
+            call: self.name,
+            argument,
+        })
+    }
+
+    /// A string argument that may be left out.
+    pub(crate) fn optional_string(
+        &self,
+        argument: &'static str,
+        value: Option<&String>,
+    ) -> Result<Option<CString>> {
+        value.map(|value| self.string(argument, value)).transpose()
     }
 
     /// A list of strings.
@@ -59,9 +79,21 @@ impl Call<'_> {
         Ok(StringList::new(strings))
     }
 
+    /// A number that may be left out.
+    pub(crate) fn optional_number<I, C: TryFrom<I>>(
+        &self,
+        argument: &'static str,
+        value: Option<I>,
+    ) -> Result<Option<C>> {
+        value.map(|value| self.number(argument, value)).transpose()
+    }
+
     /// A number that must fit a narrower or a signed type.
     pub(crate) fn number<I, C: TryFrom<I>>(&self, argument: &'static str, value: I) -> Result<C> {
-        C::try_from(value).map_err(|_| Error::OutOfRange { call: self.name, argument })
+        C::try_from(value).map_err(|_| Error::OutOfRange {
+            call: self.name,
+            argument,
+        })
     }
 
     /// Makes the call.
@@ -78,11 +110,18 @@ impl Call<'_> {
         if handle.busy.replace(true) {
             return Err(Error::Reentrant { call: self.name });
         }
+        handle.silence();
         let returned = function(handle.raw());
-        let result =
-            if failed(returned) { Err(self.last_error()) } else { Ok(convert(returned)) };
+        let result = if failed(returned) {
+            Err(self.last_error())
+        } else {
+            Ok(convert(returned))
+        };
         handle.busy.set(false);
-        if let Some(payload) = handle.take_panic() {
+        if let Some(payload) = handle.take_panic()
+            // A second panic, from a drop during the first, would abort.
+            && !thread::panicking()
+        {
             resume_unwind(payload);
         }
         result
@@ -96,10 +135,16 @@ impl Call<'_> {
         // SAFETY: as above; NULL, or a string that lives until the next call.
         let message = unsafe { last_message(raw) };
         if errno == libc::EINTR {
-            return Error::Cancelled { call: self.name, path: self.path };
+            return Error::Cancelled {
+                call: self.name,
+                path: self.path,
+            };
         }
         let message = message.unwrap_or_else(|| "libguestfs gave no reason".to_owned());
-        let message = match message.strip_prefix(self.name).and_then(|m| m.strip_prefix(": ")) {
+        let message = match message
+            .strip_prefix(self.name)
+            .and_then(|m| m.strip_prefix(": "))
+        {
             Some(rest) => rest.to_owned(),
             None => message,
         };
@@ -167,7 +212,29 @@ impl Call<'_> {
         function: impl FnOnce(*mut sys::guestfs_h) -> *mut c_char,
     ) -> Result<Vec<u8>> {
         // SAFETY: not NULL, so a string that is ours, by this method's contract.
-        self.run(function, |string| string.is_null(), |string| unsafe { take_string(string) })
+        self.run(
+            function,
+            |string| string.is_null(),
+            |string| unsafe { take_string(string) },
+        )
+    }
+
+    /// A function that returns a string of the handle's own, or NULL for an
+    /// error.
+    ///
+    /// # Safety
+    ///
+    /// See [`unit`](Self::unit). The string lives until the next call.
+    pub(crate) unsafe fn borrowed(
+        self,
+        function: impl FnOnce(*mut sys::guestfs_h) -> *const c_char,
+    ) -> Result<Vec<u8>> {
+        // SAFETY: not NULL, so a string, by this method's contract.
+        self.run(
+            function,
+            |string| string.is_null(),
+            |string| unsafe { copy_string(string) },
+        )
     }
 
     /// Like [`bytes`](Self::bytes), for words that libguestfs chooses.
@@ -194,7 +261,11 @@ impl Call<'_> {
         function: impl FnOnce(*mut sys::guestfs_h) -> *mut *mut c_char,
     ) -> Result<Vec<Vec<u8>>> {
         // SAFETY: not NULL, so a list that is ours, by this method's contract.
-        self.run(function, |list| list.is_null(), |list| unsafe { take_list(list) })
+        self.run(
+            function,
+            |list| list.is_null(),
+            |list| unsafe { take_list(list) },
+        )
     }
 
     /// Like [`list`](Self::list), for words that libguestfs chooses.
@@ -225,7 +296,10 @@ impl Call<'_> {
         let mut list = unsafe { self.list(function) }?.into_iter();
         let mut pairs = Vec::with_capacity(list.len() / 2);
         while let Some(key) = list.next() {
-            let value = list.next().ok_or(Error::Malformed { call, what: "hash table" })?;
+            let value = list.next().ok_or(Error::Malformed {
+                call,
+                what: "hash table",
+            })?;
             pairs.push((key, value));
         }
         Ok(pairs)
@@ -280,148 +354,6 @@ impl Call<'_> {
     }
 }
 
-/// The message of the last error on this thread, its control characters
-/// escaped: parts of it come from the guest, and it goes to terminals.
-///
-/// # Safety
-///
-/// The handle is open.
-pub(crate) unsafe fn last_message(raw: *mut sys::guestfs_h) -> Option<String> {
-    // SAFETY: by this function's contract.
-    let message = unsafe { sys::guestfs_last_error(raw) };
-    if message.is_null() {
-        return None;
-    }
-    // SAFETY: a string that lives until the next call on this handle.
-    let message = unsafe { CStr::from_ptr(message) }.to_string_lossy();
-    let mut escaped = String::with_capacity(message.len());
-    for c in message.chars() {
-        if c.is_control() && !matches!(c, '\n' | '\t') {
-            escaped.extend(c.escape_default());
-        } else {
-            escaped.push(c);
-        }
-    }
-    Some(escaped)
-}
-
-/// A list of C strings that ends with NULL.
-pub(crate) struct StringList {
-    pointers: Vec<*mut c_char>,
-    /// What the pointers point to.
-    _strings: Vec<CString>,
-}
-
-impl StringList {
-    fn new(strings: Vec<CString>) -> Self {
-        // The C type is `char *const *`, but libguestfs only reads the strings.
-        let pointers = strings
-            .iter()
-            .map(|string| string.as_ptr().cast_mut())
-            .chain([ptr::null_mut()])
-            .collect();
-        Self { pointers, _strings: strings }
-    }
-
-    pub(crate) fn as_ptr(&self) -> *const *mut c_char {
-        self.pointers.as_ptr()
-    }
-}
-
-/// The bit of an optional argument in a `bitmask`.
-pub(crate) const fn bit(index: u32) -> u64 {
-    1 << index
-}
-
-/// A word that libguestfs chooses, or one that is only shown.
-pub(crate) fn lossy(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
-/// Copies a buffer inside a structure.
-///
-/// # Safety
-///
-/// `start` is valid for reads of `length` bytes, or the length is 0.
-pub(crate) unsafe fn copy_buffer(start: *const c_char, length: usize) -> Vec<u8> {
-    // An empty buffer may be NULL, which a slice may not.
-    if start.is_null() || length == 0 {
-        return Vec::new();
-    }
-    // SAFETY: by this function's contract.
-    unsafe { slice::from_raw_parts(start.cast::<u8>(), length) }.to_vec()
-}
-
-/// Copies a string inside a structure; NULL gives the empty string.
-///
-/// # Safety
-///
-/// `string` is NULL or a C string.
-pub(crate) unsafe fn copy_string(string: *const c_char) -> Vec<u8> {
-    if string.is_null() {
-        return Vec::new();
-    }
-    // SAFETY: by this function's contract.
-    unsafe { CStr::from_ptr(string) }.to_bytes().to_vec()
-}
-
-/// The elements of a list structure.
-///
-/// # Safety
-///
-/// `start` is valid for reads of `length` elements, or the length is 0, for
-/// as long as the result is used.
-pub(crate) unsafe fn elements<'a, T>(start: *const T, length: u32) -> &'a [T] {
-    if start.is_null() || length == 0 {
-        return &[];
-    }
-    // SAFETY: by this function's contract; u32 always fits here.
-    unsafe { slice::from_raw_parts(start, length as usize) }
-}
-
-/// # Safety
-///
-/// `string` is a C string from malloc that nobody else frees.
-unsafe fn take_string(string: *mut c_char) -> Vec<u8> {
-    // SAFETY: by this function's contract.
-    unsafe {
-        let bytes = copy_string(string);
-        libc::free(string.cast());
-        bytes
-    }
-}
-
-/// # Safety
-///
-/// `list` is an array from malloc of C strings from malloc, ends with NULL,
-/// and nobody else frees it.
-unsafe fn take_list(list: *mut *mut c_char) -> Vec<Vec<u8>> {
-    let mut strings = Vec::new();
-    // SAFETY: by this function's contract; the loop stops at the NULL.
-    unsafe {
-        let mut next = list;
-        while !(*next).is_null() {
-            strings.push(take_string(*next));
-            next = next.add(1);
-        }
-        libc::free(list.cast());
-    }
-    strings
-}
-
-/// # Safety
-///
-/// `buffer` is from malloc, has `length` bytes, and nobody else frees it.
-unsafe fn take_buffer(buffer: *mut c_char, length: usize) -> Vec<u8> {
-    // SAFETY: by this function's contract.
-    unsafe {
-        let bytes = copy_buffer(buffer, length);
-        libc::free(buffer.cast());
-        bytes
-    }
-}
-
 /// The type that a kind of call returns, named like the method of [`Call`].
 macro_rules! returned {
     (unit) => { () };
@@ -463,28 +395,21 @@ macro_rules! string_calls {
 }
 pub(crate) use string_calls;
 
+/// Sets an optional argument, if there is one, in a `guestfs_*_argv`
+/// structure: the field, and the bit that says that it counts.
+macro_rules! set_option {
+    ($optargs:ident.$field:ident = $value:expr, $index:ident) => {
+        if let Some(value) = $value {
+            $optargs.bitmask |= 1 << refit_guestfs_sys::$index;
+            $optargs.$field = value;
+        }
+    };
+}
+pub(crate) use set_option;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_null_buffer_is_an_empty_one() {
-        // SAFETY: NULL with length 0 is what the functions are for.
-        unsafe {
-            assert_eq!(copy_buffer(ptr::null(), 0), b"");
-            assert_eq!(copy_string(ptr::null()), b"");
-            assert!(elements::<u64>(ptr::null(), 0).is_empty());
-        }
-    }
-
-    #[test]
-    fn lists_end_with_null() {
-        let list = StringList::new(vec![c"a".to_owned(), c"b".to_owned()]);
-        assert_eq!(list.pointers.len(), 3);
-        assert!(list.pointers[2].is_null());
-        // SAFETY: the list owns its strings.
-        assert_eq!(unsafe { CStr::from_ptr(list.pointers[1]) }, c"b");
-    }
 
     #[test]
     fn arguments_with_nul_or_out_of_range_are_refused() {
@@ -492,12 +417,18 @@ mod tests {
         let call = handle.call("rm");
         assert!(matches!(
             call.string("path", b"/a\0b"),
-            Err(Error::InteriorNul { call: "rm", argument: "path" })
+            Err(Error::InteriorNul {
+                call: "rm",
+                argument: "path"
+            })
         ));
         assert!(call.strings("names", [&b"a"[..], b"b\0"]).is_err());
         assert!(matches!(
             call.number::<u64, i64>("size", u64::MAX),
-            Err(Error::OutOfRange { call: "rm", argument: "size" })
+            Err(Error::OutOfRange {
+                call: "rm",
+                argument: "size"
+            })
         ));
         assert_eq!(call.number::<u32, c_int>("mode", 0o755).unwrap(), 0o755);
     }

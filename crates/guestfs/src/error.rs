@@ -1,6 +1,5 @@
 //! What can go wrong.
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -55,7 +54,10 @@ pub enum Error {
         what: &'static str,
     },
     /// There is more to read than the caller allows.
-    #[error("libguestfs: {}: more than the allowed {limit} bytes", subject(call, Some(path)))]
+    #[error(
+        "libguestfs: {}: more than the allowed {limit} bytes",
+        subject(call, Some(path))
+    )]
     TooLarge {
         /// The C function without `guestfs_`.
         call: &'static str,
@@ -102,7 +104,10 @@ pub enum Error {
     },
     /// A hive is open already; libguestfs would silently drop its uncommitted
     /// changes.
-    #[error("libguestfs: hivex_open: another hive is open: {:?}", String::from_utf8_lossy(path))]
+    #[error(
+        "libguestfs: hivex_open: another hive is open: {:?}",
+        String::from_utf8_lossy(path)
+    )]
     HiveOpen {
         /// The guest path of the hive that is open.
         path: Vec<u8>,
@@ -159,23 +164,35 @@ impl Error {
 
     /// Whether the path does not exist (`ENOENT`).
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Call { errno: Some(libc::ENOENT), .. })
+        matches!(
+            self,
+            Self::Call {
+                errno: Some(libc::ENOENT),
+                ..
+            }
+        )
     }
 
     /// Whether this libguestfs, or its appliance, lacks the feature
     /// (`ENOTSUP`).
     pub fn is_unsupported(&self) -> bool {
-        matches!(self, Self::Call { errno: Some(libc::ENOTSUP), .. })
+        matches!(
+            self,
+            Self::Call {
+                errno: Some(libc::ENOTSUP),
+                ..
+            }
+        )
     }
 }
 
-/// "read_file of "/etc/x"", quoted and escaped: guest paths may hold terminal
+/// `read_file of "/etc/x"`, quoted and escaped: guest paths may hold terminal
 /// control sequences.
-fn subject<'a>(call: &'a str, path: Option<&'a [u8]>) -> impl fmt::Display + use<'a> {
-    fmt::from_fn(move |f| match path {
-        Some(path) => write!(f, "{call} of {:?}", String::from_utf8_lossy(path)),
-        None => f.write_str(call),
-    })
+fn subject(call: &str, path: Option<&[u8]>) -> String {
+    match path {
+        Some(path) => format!("{call} of {:?}", String::from_utf8_lossy(path)),
+        None => call.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -200,7 +217,10 @@ mod tests {
 
     #[test]
     fn a_key_with_a_nul_is_not_shown() {
-        let error = Error::InteriorNul { call: "cryptsetup_open", argument: "key" };
+        let error = Error::InteriorNul {
+            call: "cryptsetup_open",
+            argument: "key",
+        };
         assert_eq!(
             error.to_string(),
             "libguestfs: cryptsetup_open: the argument `key` has a NUL byte"

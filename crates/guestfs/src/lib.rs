@@ -24,8 +24,11 @@
 //!   encoding. Only words that libguestfs itself chooses are `String`.
 //! - A method is named like the C function without `guestfs_`; its manual is
 //!   the section of that name in guestfs(3).
-//! - An error names the call, the path, and carries the message and errno
-//!   ([`Error`]). Nothing is printed.
+//! - Each can fail with [`Error::Call`], which names the call and the path and
+//!   carries the message and errno; all but the settings fail so before the
+//!   launch. Each argument can be refused ([`Error::InteriorNul`],
+//!   [`Error::OutOfRange`]). Only errors beyond these are given at the method.
+//!   Nothing is printed.
 //! - A panic in an event callback continues in the caller once the C function
 //!   has returned.
 //! - Apart from those on a closed set of names, the values come from the guest
@@ -38,6 +41,7 @@ mod cancel;
 mod command;
 mod config;
 mod directory;
+mod drive;
 mod error;
 mod event;
 mod file;
@@ -45,6 +49,7 @@ mod handle;
 mod hivex;
 mod inspect;
 mod launch;
+mod memory;
 mod metadata;
 mod mount;
 mod partition;
@@ -57,8 +62,8 @@ mod xattr;
 pub use archive::{TarIn, TarOut};
 pub use block::{Fstrim, Mkfs};
 pub use cancel::CancelHandle;
-pub use config::{AddDrive, CacheMode, Discard};
 pub use directory::DirEntry;
+pub use drive::{AddDrive, CacheMode, Discard};
 pub use error::{Error, Result};
 pub use event::{Event, EventId, EventMask, Progress};
 pub use handle::{Handle, Version};

@@ -8,6 +8,7 @@ pub mod libvirt;
 mod mac;
 pub mod ova;
 pub mod ovf;
+mod uuid;
 pub mod vmx;
 mod xml;
 

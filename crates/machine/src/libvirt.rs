@@ -2,7 +2,7 @@
 //!
 //! The format is described at <https://libvirt.org/formatdomain.html>. [`parse`] reads what
 //! virt-v2v writes with `-o local` (2.2 to 2.12) and what users have of their source machines,
-//! [`write`] defines the converted machine for KVM.
+//! [`write()`] defines the converted machine for KVM.
 
 mod read;
 mod write;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
-use crate::{Disk, Firmware, Mac, Machine, Nic, names_windows};
+use crate::{Disk, Firmware, Mac, Machine, Nic, names_windows, uuid};
 
 /// Largest file that is read, in bytes. Real ones have a few kilobytes.
 pub const MAX_SIZE: u64 = 1 << 20;
@@ -66,12 +66,12 @@ pub fn parse(text: &[u8]) -> Result<Machine, VmxError> {
     if !known.iter().any(|key| settings.has(key)) {
         return Err(VmxError::NotVmx);
     }
-    let uuid = settings.get("uuid.bios").and_then(uuid_bytes);
+    let uuid = settings.get("uuid.bios").and_then(uuid::normalize);
     let guest_os = settings.get("guestos").map(str::to_owned);
     Ok(Machine {
         name: settings.get("displayname").unwrap_or_default().to_owned(),
-        uuid: uuid.map(uuid_text),
-        serial: uuid.map(serial_text),
+        serial: uuid.as_deref().map(serial),
+        uuid,
         memory: settings
             .number("memsize")
             .unwrap_or(0)
@@ -176,9 +176,8 @@ fn encoding(text: &[u8]) -> &'static Encoding {
             .eq_ignore_ascii_case(".encoding")
             // ICU's names of code pages carry the year of the table: `windows-949-2000`.
             .then(|| {
-                Encoding::for_label(value.as_bytes()).or_else(|| {
-                    Encoding::for_label(value.rsplit_once('-')?.0.as_bytes())
-                })
+                Encoding::for_label(value.as_bytes())
+                    .or_else(|| Encoding::for_label(value.rsplit_once('-')?.0.as_bytes()))
             })
             .flatten()
     });
@@ -219,44 +218,20 @@ fn unescape<'a>(value: &'a str, encoding: &'static Encoding) -> Cow<'a, str> {
     Cow::Owned(result)
 }
 
-/// `uuid.bios`: sixteen pairs of hexadecimal digits between spaces and one dash.
-fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
-    let digits: Vec<u8> = text
-        .bytes()
-        .filter(|byte| !matches!(byte, b' ' | b'-'))
-        .collect();
-    let mut bytes = [0; 16];
-    if digits.len() != 32 {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        if !pair.iter().all(u8::is_ascii_hexdigit) {
-            return None;
+/// The serial number that VMware's SMBIOS shows to the guest, as `dmidecode` prints it: the bytes
+/// of `uuid.bios` as the file writes them.
+fn serial(uuid: &str) -> String {
+    let digits = uuid.replace('-', "");
+    let mut serial = "VMware".to_owned();
+    for (index, digit) in digits.chars().enumerate() {
+        match index {
+            0 | 16 => serial.push('-'),
+            _ if index % 2 == 0 => serial.push(' '),
+            _ => {}
         }
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        serial.push(digit);
     }
-    Some(bytes)
-}
-
-fn hex(bytes: &[u8], separator: &str) -> String {
-    let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    pairs.join(separator)
-}
-
-fn uuid_text(bytes: [u8; 16]) -> String {
-    let (first, rest) = bytes.split_at(4);
-    let (second, rest) = rest.split_at(2);
-    let (third, rest) = rest.split_at(2);
-    let (fourth, last) = rest.split_at(2);
-    [first, second, third, fourth, last]
-        .map(|group| hex(group, ""))
-        .join("-")
-}
-
-/// The serial number that VMware's SMBIOS shows to the guest, as `dmidecode` prints it.
-fn serial_text(bytes: [u8; 16]) -> String {
-    let (first, second) = bytes.split_at(8);
-    format!("VMware-{}-{}", hex(first, " "), hex(second, " "))
+    serial
 }
 
 fn firmware(settings: &Settings) -> Firmware {
@@ -325,7 +300,8 @@ fn nics(settings: &Settings) -> Vec<Nic> {
         .filter(|index| settings.is_true(&format!("ethernet{index}.present")))
         .map(|index| {
             let get = |key: &str| settings.get(&format!("ethernet{index}.{key}"));
-            let is_static = get("addresstype").is_some_and(|kind| kind.eq_ignore_ascii_case("static"));
+            let is_static =
+                get("addresstype").is_some_and(|kind| kind.eq_ignore_ascii_case("static"));
             let (first, second) = if is_static {
                 ("address", "generatedaddress")
             } else {
@@ -337,7 +313,9 @@ fn nics(settings: &Settings) -> Vec<Nic> {
                     .find_map(|key| get(key)?.parse::<Mac>().ok()),
                 model: get("virtualdev").map(str::to_owned),
                 // Workstation has no names of networks but for its own (`vmnet2`).
-                network: get("networkname").or_else(|| get("vnet")).map(str::to_owned),
+                network: get("networkname")
+                    .or_else(|| get("vnet"))
+                    .map(str::to_owned),
                 bridge: false,
                 // -1 stands for "to be assigned at the next start".
                 pci_slot: settings.small(&format!("ethernet{index}.pcislotnumber")),
@@ -492,10 +470,26 @@ ethernet2.generatedAddress = "00:0c:29:00:00:02"
     fn firmware_and_clock() {
         for (text, firmware, localtime) in [
             ("guestOS=\"windows9-64\"", Firmware::Bios, true),
-            ("guestOS = winNetStandard\nfirmware = bios", Firmware::Bios, true),
-            ("guestOS=\"other\"\nFIRMWARE = \"EFI\"", Firmware::Uefi, false),
-            ("guestOS=\"ubuntu-64\"\nuefi.secureBoot.enabled = \"TRUE\"", Firmware::Bios, false),
-            ("guestOS=\"x\"\nfirmware=\"bios\"\nfirmware=\"efi\"", Firmware::Uefi, false),
+            (
+                "guestOS = winNetStandard\nfirmware = bios",
+                Firmware::Bios,
+                true,
+            ),
+            (
+                "guestOS=\"other\"\nFIRMWARE = \"EFI\"",
+                Firmware::Uefi,
+                false,
+            ),
+            (
+                "guestOS=\"ubuntu-64\"\nuefi.secureBoot.enabled = \"TRUE\"",
+                Firmware::Bios,
+                false,
+            ),
+            (
+                "guestOS=\"x\"\nfirmware=\"bios\"\nfirmware=\"efi\"",
+                Firmware::Uefi,
+                false,
+            ),
         ] {
             let machine = parse(text.as_bytes()).unwrap();
             assert_eq!(
@@ -516,10 +510,7 @@ ethernet2.generatedAddress = "00:0c:29:00:00:02"
             assert_eq!(parse(text.as_bytes()).unwrap_err(), VmxError::Encrypted);
         }
         let large = vec![b'#'; MAX_SIZE as usize + 1];
-        assert_eq!(
-            parse(&large).unwrap_err(),
-            VmxError::TooLarge(MAX_SIZE + 1)
-        );
+        assert_eq!(parse(&large).unwrap_err(), VmxError::TooLarge(MAX_SIZE + 1));
     }
 
     #[test]

@@ -149,8 +149,14 @@ mod tests {
             ("Opening the source -i disk /v.raw", Phase::Setup),
             ("Opening the source", Phase::Open),
             ("Opening the overlay", Phase::Open),
-            ("Checking filesystem integrity before conversion", Phase::Fsck),
-            ("Checking if the guest needs BIOS or UEFI to boot", Phase::Target),
+            (
+                "Checking filesystem integrity before conversion",
+                Phase::Fsck,
+            ),
+            (
+                "Checking if the guest needs BIOS or UEFI to boot",
+                Phase::Target,
+            ),
             ("Converting Ubuntu20-mig to run on KVM", Phase::Convert),
             ("Copying disk 1/2", Phase::Copy),
             ("Something that nobody knows", Phase::Other),

@@ -11,16 +11,19 @@
 
 mod argv;
 mod capabilities;
-mod copying;
 mod errors;
 mod event;
+mod lines;
 mod log;
 mod messages;
 mod options;
 mod outcome;
+mod output;
+mod outputs;
 mod patterns;
 mod preflight;
 mod process;
+mod roots;
 mod run;
 mod scratch;
 mod source;

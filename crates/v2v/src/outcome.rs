@@ -30,7 +30,7 @@ pub struct Outcome {
     pub virtio: Option<bool>,
     /// Whether virt-v2v said that the guest needs UEFI.
     pub firmware_uefi: bool,
-    /// The guest's operating system as virt-v2v named it.
+    /// The guest as virt-v2v named it; for Debian that is the bare version number.
     pub guest: Option<String>,
     /// Whether the appliance had to be started a second time, without KVM.
     pub relaunched: bool,

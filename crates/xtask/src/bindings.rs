@@ -105,6 +105,7 @@ mod imp {
             .raw_line(HEADING)
             .generate_comments(false)
             .merge_extern_blocks(true)
+            .derive_default(true)
             .use_core();
         for symbol in &symbols {
             builder = if symbol.starts_with("GUESTFS_") {

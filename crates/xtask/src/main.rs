@@ -1,2 +1,45 @@
-//! Project tasks.
-fn main() {}
+//! Project tasks, run as `cargo xtask TASK`.
+
+mod bindings;
+mod demo;
+mod process;
+mod setup;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Project tasks")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Make a guest as it comes from VMware, convert it, boot it, and show what refit did
+    Demo,
+    /// Run the tests: all of them, or with --fast those that take seconds
+    Test {
+        /// No appliance and no virtual machine
+        #[arg(long)]
+        fast: bool,
+    },
+    /// Install the Debian packages that building, tests and demo need
+    Setup,
+    /// Regenerate the committed libguestfs bindings from the installed header
+    Bindings {
+        /// Only say whether they are up to date
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().task {
+        Task::Demo => demo::run_demo(),
+        Task::Test { fast } => test::run_tier(fast),
+        Task::Setup => setup::run(),
+        Task::Bindings { check } => bindings::run(check),
+    }
+}

@@ -25,7 +25,9 @@ impl GuestfsBackend {
     /// # Errors
     /// If anything written may not have reached the disks.
     pub fn close(self) -> anyhow::Result<()> {
-        self.handle.umount_all().context("unmounting the guest's file systems")?;
+        self.handle
+            .umount_all()
+            .context("unmounting the guest's file systems")?;
         self.handle.close().context("stopping the appliance")
     }
 }
@@ -71,7 +73,8 @@ impl Backend for GuestfsBackend {
 
     fn list(&self, path: &GuestPath) -> anyhow::Result<Option<Vec<Entry>>> {
         let reading = || format!("reading directory {path}");
-        let Some(found) = optional(self.handle.readdir(path.as_bytes())).with_context(reading)? else {
+        let Some(found) = optional(self.handle.readdir(path.as_bytes())).with_context(reading)?
+        else {
             return Ok(None);
         };
         let mut entries = Vec::with_capacity(found.len());
@@ -84,18 +87,25 @@ impl Backend for GuestfsBackend {
                 },
                 known => kind(known),
             };
-            entries.push(Entry { name: entry.name, kind });
+            entries.push(Entry {
+                name: entry.name,
+                kind,
+            });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Some(entries))
     }
 
     fn read_link(&self, path: &GuestPath) -> anyhow::Result<Vec<u8>> {
-        self.handle.readlink(path.as_bytes()).with_context(|| format!("reading symbolic link {path}"))
+        self.handle
+            .readlink(path.as_bytes())
+            .with_context(|| format!("reading symbolic link {path}"))
     }
 
     fn read(&self, path: &GuestPath) -> anyhow::Result<Vec<u8>> {
-        self.handle.read_file(path.as_bytes()).with_context(|| format!("reading {path}"))
+        self.handle
+            .read_file(path.as_bytes())
+            .with_context(|| format!("reading {path}"))
     }
 
     fn read_at(&self, path: &GuestPath, offset: u64, len: usize) -> anyhow::Result<Vec<u8>> {
@@ -106,7 +116,11 @@ impl Backend for GuestfsBackend {
             let piece = PIECE.min(len - content.len());
             let read = self
                 .handle
-                .pread(path.as_bytes(), u32::try_from(piece)?, offset + content.len() as u64)
+                .pread(
+                    path.as_bytes(),
+                    u32::try_from(piece)?,
+                    offset + content.len() as u64,
+                )
                 .with_context(|| format!("reading {path} at {offset}"))?;
             if read.is_empty() {
                 break;
@@ -119,16 +133,23 @@ impl Backend for GuestfsBackend {
     fn xattrs(&self, path: &GuestPath) -> anyhow::Result<Xattrs> {
         let found = match self.handle.lgetxattrs(path.as_bytes()) {
             Err(error) if error.is_unsupported() => return Ok(Vec::new()),
-            result => result.with_context(|| format!("reading the extended attributes of {path}"))?,
+            result => {
+                result.with_context(|| format!("reading the extended attributes of {path}"))?
+            }
         };
-        let mut xattrs: Xattrs = found.into_iter().map(|xattr| (xattr.name, xattr.value)).collect();
+        let mut xattrs: Xattrs = found
+            .into_iter()
+            .map(|xattr| (xattr.name, xattr.value))
+            .collect();
         xattrs.sort();
         Ok(xattrs)
     }
 
     fn write(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()> {
         let new = self.lstat(path)?.is_none();
-        self.handle.write(path.as_bytes(), content).with_context(|| format!("writing {path}"))?;
+        self.handle
+            .write(path.as_bytes(), content)
+            .with_context(|| format!("writing {path}"))?;
         if new {
             self.set_mode(path, 0o600)?;
         }
@@ -136,7 +157,9 @@ impl Backend for GuestfsBackend {
     }
 
     fn append(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()> {
-        self.handle.write_append(path.as_bytes(), content).with_context(|| format!("appending to {path}"))
+        self.handle
+            .write_append(path.as_bytes(), content)
+            .with_context(|| format!("appending to {path}"))
     }
 
     fn truncate(&mut self, path: &GuestPath, size: u64) -> anyhow::Result<()> {
@@ -146,36 +169,63 @@ impl Backend for GuestfsBackend {
     }
 
     fn symlink(&mut self, path: &GuestPath, target: &[u8]) -> anyhow::Result<()> {
-        self.handle.ln_s(target, path.as_bytes()).with_context(|| format!("creating symbolic link {path}"))
+        self.handle
+            .ln_s(target, path.as_bytes())
+            .with_context(|| format!("creating symbolic link {path}"))
     }
 
     fn mkdir(&mut self, path: &GuestPath) -> anyhow::Result<()> {
-        self.handle.mkdir(path.as_bytes()).with_context(|| format!("creating directory {path}"))
+        self.handle
+            .mkdir(path.as_bytes())
+            .with_context(|| format!("creating directory {path}"))
     }
 
     fn remove(&mut self, path: &GuestPath) -> anyhow::Result<()> {
-        let is_dir = self.lstat(path)?.is_some_and(|stat| stat.kind == FileKind::Dir);
-        let removed = if is_dir { self.handle.rmdir(path.as_bytes()) } else { self.handle.rm(path.as_bytes()) };
+        let is_dir = self
+            .lstat(path)?
+            .is_some_and(|stat| stat.kind == FileKind::Dir);
+        let removed = if is_dir {
+            self.handle.rmdir(path.as_bytes())
+        } else {
+            self.handle.rm(path.as_bytes())
+        };
         removed.with_context(|| format!("removing {path}"))
     }
 
     fn set_mode(&mut self, path: &GuestPath, mode: u32) -> anyhow::Result<()> {
-        self.handle.chmod(path.as_bytes(), mode).with_context(|| format!("setting the mode of {path}"))
+        self.handle
+            .chmod(path.as_bytes(), mode)
+            .with_context(|| format!("setting the mode of {path}"))
     }
 
     fn set_owner(&mut self, path: &GuestPath, uid: u32, gid: u32) -> anyhow::Result<()> {
-        self.handle.lchown(path.as_bytes(), uid, gid).with_context(|| format!("setting the owner of {path}"))
+        self.handle
+            .lchown(path.as_bytes(), uid, gid)
+            .with_context(|| format!("setting the owner of {path}"))
     }
 
     fn set_xattr(&mut self, path: &GuestPath, name: &[u8], value: &[u8]) -> anyhow::Result<()> {
         self.handle
             .lsetxattr(path.as_bytes(), name, value)
-            .with_context(|| format!("setting extended attribute {} of {path}", String::from_utf8_lossy(name)))
+            .with_context(|| {
+                format!(
+                    "setting extended attribute {} of {path}",
+                    String::from_utf8_lossy(name)
+                )
+            })
     }
 
-    fn set_times(&mut self, path: &GuestPath, atime: (i64, i64), mtime: (i64, i64)) -> anyhow::Result<()> {
+    fn set_times(
+        &mut self,
+        path: &GuestPath,
+        atime: (i64, i64),
+        mtime: (i64, i64),
+    ) -> anyhow::Result<()> {
         let time = |(sec, nsec): (i64, i64)| -> anyhow::Result<SetTime> {
-            Ok(SetTime::At(Timestamp { sec, nsec: u32::try_from(nsec)? }))
+            Ok(SetTime::At(Timestamp {
+                sec,
+                nsec: u32::try_from(nsec)?,
+            }))
         };
         self.handle
             .utimens(path.as_bytes(), time(atime)?, time(mtime)?)
@@ -183,6 +233,8 @@ impl Backend for GuestfsBackend {
     }
 
     fn sync(&mut self) -> anyhow::Result<()> {
-        self.handle.sync().context("flushing the guest's file systems")
+        self.handle
+            .sync()
+            .context("flushing the guest's file systems")
     }
 }

@@ -1,7 +1,7 @@
 //! Domain XML to [`Machine`].
 
 use crate::xml::{self, Element};
-use crate::{Chipset, Disk, Firmware, Machine, Nic, XmlError};
+use crate::{Chipset, Disk, Firmware, Machine, Nic, XmlError, uuid};
 
 /// Largest document that is read, in bytes.
 pub const MAX_SIZE: u64 = 16 << 20;
@@ -44,17 +44,14 @@ pub fn parse(xml: &str) -> Result<Machine, DomainError> {
     if domain.name != "domain" {
         return Err(DomainError::NotDomain(domain.name));
     }
-    let text = |path: &[&str]| {
-        domain
-            .at(path)
-            .and_then(Element::text)
-            .map(str::to_owned)
-    };
+    let text = |path: &[&str]| domain.at(path).and_then(Element::text).map(str::to_owned);
     let attribute = |path: &[&str], name: &str| domain.at(path)?.attribute(name);
     let machine_type = attribute(&["os", "type"], "machine").unwrap_or_default();
     Ok(Machine {
         name: text(&["name"]).unwrap_or_default(),
-        uuid: text(&["uuid"]),
+        uuid: domain
+            .child("uuid")
+            .and_then(|uuid| uuid::normalize(uuid.text()?)),
         serial: serial(&domain),
         memory: memory(&domain)?,
         vcpus: vcpus(&domain)?,
@@ -154,7 +151,9 @@ fn firmware(domain: &Element) -> Firmware {
         Some(firmware) => firmware == "efi",
         None => {
             loader.is_some_and(|loader| loader.attribute("type") == Some("pflash"))
-                || ["OVMF", "AAVMF", "edk2"].iter().any(|name| file.contains(name))
+                || ["OVMF", "AAVMF", "edk2"]
+                    .iter()
+                    .any(|name| file.contains(name))
         }
     };
     let secure = loader.is_some_and(|loader| loader.attribute("secure") == Some("yes"))
@@ -188,9 +187,8 @@ fn disks(domain: &Element) -> Vec<Disk> {
             let order = disk
                 .child("boot")
                 .and_then(|boot| boot.attribute("order")?.parse().ok());
-            let attribute = |child: &str, name: &str| {
-                Some(disk.child(child)?.attribute(name)?.to_owned())
-            };
+            let attribute =
+                |child: &str, name: &str| Some(disk.child(child)?.attribute(name)?.to_owned());
             Some((
                 order.unwrap_or(u32::MAX),
                 Disk {
@@ -255,8 +253,14 @@ mod tests {
                  <nvram template='/usr/share/OVMF/OVMF_VARS.fd'/></os>",
                 Firmware::Uefi,
             ),
-            ("<os><loader>/usr/share/OVMF/OVMF_CODE.fd</loader></os>", Firmware::Uefi),
-            ("<os><loader>/usr/lib/xen/boot/hvmloader</loader></os>", Firmware::Bios),
+            (
+                "<os><loader>/usr/share/OVMF/OVMF_CODE.fd</loader></os>",
+                Firmware::Uefi,
+            ),
+            (
+                "<os><loader>/usr/lib/xen/boot/hvmloader</loader></os>",
+                Firmware::Bios,
+            ),
             (
                 "<os><loader secure='yes' type='pflash'>/x.fd</loader></os>",
                 Firmware::UefiSecure,
@@ -324,7 +328,11 @@ mod tests {
              <interface type='user'/>\
              <tpm model='tpm-crb'/></devices>",
         );
-        let paths: Vec<_> = machine.disks.iter().map(|disk| disk.path.as_str()).collect();
+        let paths: Vec<_> = machine
+            .disks
+            .iter()
+            .map(|disk| disk.path.as_str())
+            .collect();
         assert_eq!(paths, ["v", "/dev/x", "data.img"]);
         assert_eq!(machine.disks[0].serial.as_deref(), Some("abc"));
         assert_eq!(machine.disks[0].format.as_deref(), Some("qcow2"));

@@ -29,7 +29,9 @@ pub fn write(machine: &Machine) -> String {
     }
     if let Some(id) = &machine.os_id {
         xml.open("metadata");
-        xml.open("libosinfo:libosinfo xmlns:libosinfo='http://libosinfo.org/xmlns/libvirt/domain/1.0'");
+        xml.open(
+            "libosinfo:libosinfo xmlns:libosinfo='http://libosinfo.org/xmlns/libvirt/domain/1.0'",
+        );
         xml.empty("libosinfo:os", &[("id", id)]);
         xml.close("libosinfo:libosinfo");
         xml.close("metadata");
@@ -113,7 +115,10 @@ fn firmware(xml: &mut Xml, machine: &Machine) {
         // libvirt would otherwise choose, by the order of the host's firmware descriptions.
         let enabled = if secure { "yes" } else { "no" };
         xml.open("firmware");
-        xml.empty("feature", &[("enabled", enabled), ("name", "enrolled-keys")]);
+        xml.empty(
+            "feature",
+            &[("enabled", enabled), ("name", "enrolled-keys")],
+        );
         xml.empty("feature", &[("enabled", enabled), ("name", "secure-boot")]);
         xml.close("firmware");
     }
@@ -184,7 +189,10 @@ fn disks(xml: &mut Xml, machine: &Machine) {
         xml.open(&format!("disk type='{kind}' device='disk'"));
         // Never let QEMU guess: a guest could write another format's header to a raw disk.
         let format = disk.format.as_deref().unwrap_or("raw");
-        xml.empty("driver", &[("name", "qemu"), ("type", format), ("discard", "unmap")]);
+        xml.empty(
+            "driver",
+            &[("name", "qemu"), ("type", format), ("discard", "unmap")],
+        );
         xml.empty("source", &[(attribute, &disk.path)]);
         xml.empty("target", &[("dev", &target), ("bus", bus)]);
         if let Some(serial) = &disk.serial {
@@ -218,6 +226,9 @@ fn letters(index: usize) -> String {
     letters.iter().rev().collect()
 }
 
+/// Network cards besides plain virtio that virt-v2v gives to guests without its drivers.
+const QEMU_MODELS: [&str; 4] = ["e1000", "e1000e", "rtl8139", "virtio-transitional"];
+
 fn interface(xml: &mut Xml, nic: &Nic) {
     let network = nic.network.as_deref().unwrap_or("default");
     let kind = if nic.bridge && nic.network.is_some() {
@@ -230,10 +241,11 @@ fn interface(xml: &mut Xml, nic: &Nic) {
         xml.empty("mac", &[("address", &mac.to_string())]);
     }
     xml.empty("source", &[(kind, network)]);
-    let model = match nic.model.as_deref() {
-        Some(model @ ("e1000" | "e1000e" | "rtl8139" | "virtio-transitional")) => model,
-        _ => "virtio",
-    };
+    let model = nic
+        .model
+        .as_deref()
+        .filter(|model| QEMU_MODELS.contains(model))
+        .unwrap_or("virtio");
     xml.empty("model", &[("type", model)]);
     xml.close("interface");
 }
@@ -246,13 +258,19 @@ fn other_devices(xml: &mut Xml, machine: &Machine) {
     xml.empty("target", &[("type", "serial"), ("port", "0")]);
     xml.close("console");
     xml.open("channel type='unix'");
-    xml.empty("target", &[("type", "virtio"), ("name", "org.qemu.guest_agent.0")]);
+    xml.empty(
+        "target",
+        &[("type", "virtio"), ("name", "org.qemu.guest_agent.0")],
+    );
     xml.close("channel");
     // An absolute pointer, so that the console's mouse is where the user's is.
     xml.empty("input", &[("type", "tablet"), ("bus", "usb")]);
     xml.empty("graphics", &[("type", "vnc"), ("autoport", "yes")]);
     xml.open("video");
-    xml.empty("model", &[("type", "vga"), ("vram", "16384"), ("heads", "1")]);
+    xml.empty(
+        "model",
+        &[("type", "vga"), ("vram", "16384"), ("heads", "1")],
+    );
     xml.close("video");
     if machine.tpm {
         xml.open("tpm model='tpm-crb'");

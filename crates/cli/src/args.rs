@@ -1,0 +1,329 @@
+//! The command line. Its words are a contract; see the README for the exit codes.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Make a VM that came from another hypervisor boot and work the same on KVM
+#[derive(Debug, Parser)]
+#[command(name = "refit", version, about, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed, nothing changed; 2 wrong usage; 3 done, with warnings;\n\
+    4 failed after the disks were changed (the message says how to go back); 130 interrupted."
+)]
+pub struct Cli {
+    /// Print one JSON document on standard output, and nothing else there
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say more on standard error (-vv: everything)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Tell what the guest is
+    Inspect(InspectArgs),
+    /// Tell what is wrong and show every change; writes nothing
+    Plan(PlanArgs),
+    /// Plan, apply and check; leaves an undo file
+    Fix(FixArgs),
+    /// Take back what `fix` or `convert` changed in the guest
+    Undo(UndoArgs),
+    /// Finish or abandon a commit that was interrupted
+    Recover(RecoverArgs),
+    /// Convert with virt-v2v, apply the fixups, describe the result
+    Convert(ConvertArgs),
+    /// Boot the disks in qemu on a throw-away overlay and report
+    Boot(BootArgs),
+    /// The catalogue of fixups
+    Fixups {
+        /// What to do with it
+        #[command(subcommand)]
+        command: FixupsCommand,
+    },
+    /// Tell what is here, what is missing, and what that means
+    Doctor,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum FixupsCommand {
+    /// List all of them
+    List,
+    /// Show one: what it does, and its parameters
+    Show {
+        /// Its identifier
+        id: String,
+    },
+}
+
+/// Where the guest is.
+#[derive(Debug, Args)]
+pub struct GuestArgs {
+    /// The guest's disks, in the machine's order (image files or block devices)
+    #[arg(
+        value_name = "DISK",
+        required_unless_present = "root",
+        conflicts_with = "root"
+    )]
+    pub disks: Vec<PathBuf>,
+    /// A guest's root directory on this host, in place of disks
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    #[command(flatten)]
+    pub open: OpenArgs,
+    /// Format of the disks (raw, qcow2, vmdk, ...); detected if not given
+    #[arg(long)]
+    pub format: Option<String>,
+    /// Trust backing files and extents outside of the image's own directory
+    #[arg(long)]
+    pub allow_outside: bool,
+    /// Where overlays and records of disks are kept, in place of a directory beside each
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// How the guest is opened.
+#[derive(Debug, Args)]
+pub struct OpenArgs {
+    /// Which operating system, if there are several: its root device, such as /dev/sda2
+    #[arg(long, value_name = "DEV")]
+    pub os_device: Option<String>,
+    /// Key of an encrypted volume: ID:file:FILE or ID:key:SECRET, where ID is a device, a UUID
+    /// or `all` (a secret on the command line can be seen by other users)
+    #[arg(long, value_name = "KEY")]
+    pub key: Vec<String>,
+    /// Hardware virtualization: auto tries whether KVM really runs code
+    #[arg(long, value_enum, default_value_t = Accel::Auto)]
+    pub accel: Accel,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Accel {
+    /// KVM if it works, else emulation
+    Auto,
+    /// KVM
+    Kvm,
+    /// Emulation
+    Tcg,
+}
+
+/// What the fixups are to do.
+#[derive(Debug, Args)]
+pub struct FixupArgs {
+    /// Only these fixups
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Not these fixups
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub skip: Vec<String>,
+    /// Set a fixup's parameter
+    #[arg(long, value_name = "ID.PARAM=VALUE")]
+    pub set: Vec<String>,
+    /// Parameters from a TOML file: a table for each fixup
+    #[arg(long, value_name = "FILE")]
+    pub params: Option<PathBuf>,
+    /// A NIC of the machine, and what it was on the old one (repeat for more NICs or addresses)
+    #[arg(long, value_name = "MAC[=IP/PREFIX[,GATEWAY[,DNS...]]]")]
+    pub nic: Vec<String>,
+    /// NICs in Forklift's form: MAC:ip:IP,GATEWAY,PREFIX,DNS..., joined with `_`
+    #[arg(long, value_name = "STRING")]
+    pub static_ips: Option<String>,
+    /// The source machine's VMX file: its MAC addresses and PCI slots tell the old names
+    #[arg(long, value_name = "FILE", conflicts_with = "ovf")]
+    pub vmx: Option<PathBuf>,
+    /// The source machine's OVF descriptor or OVA
+    #[arg(long, value_name = "FILE")]
+    pub ovf: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    pub guest: GuestArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub guest: GuestArgs,
+    #[command(flatten)]
+    pub fixups: FixupArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct FixArgs {
+    #[command(flatten)]
+    pub guest: GuestArgs,
+    #[command(flatten)]
+    pub fixups: FixupArgs,
+    /// Plan only, as `refit plan`
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write to the disks themselves, without an overlay: faster, but a crash leaves a half-fixed
+    /// guest that only the undo file brings back
+    #[arg(long)]
+    pub in_place: bool,
+    /// Where the undo file goes [default: beside the first disk; the working directory for --root]
+    #[arg(long, value_name = "DIR")]
+    pub undo_dir: Option<PathBuf>,
+    /// Write the report here, too (JSON)
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// The undo file
+    #[arg(value_name = "UNDO-FILE")]
+    pub undo: PathBuf,
+    #[command(flatten)]
+    pub guest: GuestArgs,
+    /// Also overwrite what was changed after the run
+    #[arg(long)]
+    pub force: bool,
+    /// Write to the disks themselves, without an overlay
+    #[arg(long)]
+    pub in_place: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// Disks of the interrupted run; one of them is enough
+    #[arg(value_name = "DISK", required = true)]
+    pub disks: Vec<PathBuf>,
+    /// Where overlays and records of disks are kept, if it was given to the interrupted run
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Trust backing files outside of the image's own directory, if the interrupted run did
+    #[arg(long)]
+    pub allow_outside: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// A disk image, an OVA (file or directory), a .vmx file, or a libvirt domain XML
+    #[arg(value_name = "INPUT")]
+    pub input: PathBuf,
+    /// Directory for the results: missing or empty
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Kind of the input [default: by its name and content]
+    #[arg(long, value_enum)]
+    pub input_kind: Option<InputKind>,
+    /// Format of an input disk; detected if not given
+    #[arg(long)]
+    pub format: Option<String>,
+    /// Format of the resulting disks
+    #[arg(long, value_enum, default_value_t = OutputFormat::Qcow2)]
+    pub output_format: OutputFormat,
+    /// Name of the machine [default: the source's]
+    #[arg(long)]
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub open: OpenArgs,
+    #[command(flatten)]
+    pub fixups: FixupArgs,
+    /// virtio-win drivers for Windows guests: an ISO or a directory
+    #[arg(long, value_name = "PATH")]
+    pub virtio_win: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum InputKind {
+    Disk,
+    Ova,
+    Vmx,
+    Libvirtxml,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    Qcow2,
+    Raw,
+}
+
+#[derive(Debug, Args)]
+pub struct BootArgs {
+    /// The disks, in boot order; they are not changed
+    #[arg(value_name = "DISK", required = true)]
+    pub disks: Vec<PathBuf>,
+    /// Format of the disks; detected if not given
+    #[arg(long)]
+    pub format: Option<String>,
+    /// Hardware address of a NIC (repeat for more)
+    #[arg(long, value_name = "MAC")]
+    pub nic: Vec<String>,
+    /// Firmware
+    #[arg(long, value_enum, default_value_t = Firmware::Bios)]
+    pub firmware: Firmware,
+    /// Bus of the disks: virtio, virtio-scsi or sata
+    #[arg(long, default_value = "virtio")]
+    pub bus: String,
+    /// Hardware to present: virtio, or vmware to see a guest as it was before the move
+    #[arg(long, default_value = "virtio")]
+    pub hardware: String,
+    /// Hardware virtualization: auto tries whether KVM really runs code
+    #[arg(long, value_enum, default_value_t = Accel::Auto)]
+    pub accel: Accel,
+    /// Memory in MiB
+    #[arg(long, default_value_t = 1024)]
+    pub memory: u64,
+    /// Virtual CPUs
+    #[arg(long, default_value_t = 2)]
+    pub vcpus: u32,
+    /// Seconds to wait
+    #[arg(long, default_value_t = 300)]
+    pub timeout: u64,
+    /// Done when this appears on the serial console, instead of a login prompt
+    #[arg(long)]
+    pub marker: Option<String>,
+    /// Log in as this user to ask for names and addresses; needs --password-file
+    #[arg(long, requires = "password_file")]
+    pub user: Option<String>,
+    /// File with the user's password
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub password_file: Option<PathBuf>,
+    /// Run this command after login and report its output (repeat for more)
+    #[arg(long, value_name = "COMMAND", requires = "user")]
+    pub run: Vec<String>,
+    /// Save a screenshot (PNG)
+    #[arg(long, value_name = "FILE")]
+    pub screenshot: Option<PathBuf>,
+    /// Save the serial console's output
+    #[arg(long, value_name = "FILE")]
+    pub serial_log: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Firmware {
+    Bios,
+    Uefi,
+    UefiSecure,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed_and_every_option_is_documented() {
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        for subcommand in command.get_subcommands() {
+            for argument in subcommand.get_arguments() {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {}",
+                    subcommand.get_name(),
+                    argument.get_id()
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! One module for each command.
+
+pub mod boot;
+pub mod convert;
+pub mod doctor;
+pub mod fix;
+pub mod fixups;
+pub mod guest;
+pub mod inspect;
+pub mod plan;
+pub mod recover;
+pub mod request;
+pub mod undo;

@@ -1,0 +1,182 @@
+//! `refit convert`
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use refit_convert::{Conversion, Options, Stage};
+use refit_engine::{Job, disks};
+use refit_v2v::{
+    CancelToken, ConvertError, ConvertOptions, Environment, Event, Input, ParseKeyError, Root,
+    Tools,
+};
+
+use super::{guest, plan, request};
+use crate::args::{ConvertArgs, InputKind, OutputFormat};
+use crate::interrupt::Interrupt;
+use crate::output::{Exit, Output, UsageError};
+use crate::progress::Progress;
+
+pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow::Result<Exit> {
+    let catalogue = refit_fixups::all();
+    let selection = request::selection(&args.fixups, &catalogue)?;
+    let request = request::request(&args.fixups, &catalogue)?;
+    let options = Options {
+        v2v: v2v_options(args)?,
+        out: args.out.clone(),
+        nics: request.nics.clone(),
+        job: Job {
+            fixups: &catalogue,
+            selection: &selection,
+            request: &request,
+        },
+    };
+    let tools = Tools::find(&Environment::current());
+    let cancel = CancelToken::default();
+    let token = cancel.clone();
+    interrupt.on_raise(move || token.cancel());
+    let progress = Progress::new();
+    let conversion = guest::with_settings(
+        &args.open,
+        disks::Options::default(),
+        false,
+        true,
+        interrupt,
+        |settings| {
+            let mut options = options;
+            if settings.force_tcg {
+                options.v2v.settings.accel = refit_v2v::Accel::ForceTcg;
+            }
+            // The disks that are committed to are this run's own: stopping in the middle of it harms
+            // nobody.
+            refit_convert::convert(&options, &tools, settings, &cancel, &mut |stage| {
+                show(&progress, &stage)
+            })
+        },
+    )?
+    .map_err(advise)?;
+    progress.finish();
+    output.print(&conversion, || text(&conversion))?;
+    Ok(if conversion.needs_attention() {
+        Exit::Warnings
+    } else {
+        Exit::Done
+    })
+}
+
+fn v2v_options(args: &ConvertArgs) -> anyhow::Result<ConvertOptions> {
+    let input = input(args)?;
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => default_name(&args.input),
+    };
+    if name.is_empty() || name.starts_with(['-', '.']) || name.contains(['/', '\0', '\n']) {
+        return Err(UsageError(format!("--name: {name:?} cannot be part of a file's name")).into());
+    }
+    let mut options = ConvertOptions::new(input, args.out.clone(), name);
+    options.output_format = match args.output_format {
+        OutputFormat::Qcow2 => refit_v2v::OutputFormat::Qcow2,
+        OutputFormat::Raw => refit_v2v::OutputFormat::Raw,
+    };
+    options.settings.keys = args
+        .open
+        .key
+        .iter()
+        .map(|key| key.parse())
+        .collect::<Result<_, _>>()
+        .map_err(|error: ParseKeyError| UsageError(format!("--key: {error}")))?;
+    if let Some(device) = &args.open.os_device {
+        options.settings.root = Root::Device(device.clone());
+    }
+    options.settings.virtio_win.clone_from(&args.virtio_win);
+    Ok(options)
+}
+
+/// What virt-v2v's own file names would be: the input's name without its ending.
+fn default_name(input: &Path) -> String {
+    input
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+fn input(args: &ConvertArgs) -> anyhow::Result<Input> {
+    let path = args.input.clone();
+    let extension = path
+        .extension()
+        .map(|extension| extension.to_string_lossy().to_lowercase());
+    let kind = args.input_kind.unwrap_or(match extension.as_deref() {
+        Some("ova" | "ovf") => InputKind::Ova,
+        Some("vmx") => InputKind::Vmx,
+        Some("xml") => InputKind::Libvirtxml,
+        _ if path.is_dir() => InputKind::Ova,
+        _ => InputKind::Disk,
+    });
+    if args.format.is_some() && kind != InputKind::Disk {
+        return Err(UsageError("--format is for disk images".to_owned()).into());
+    }
+    Ok(match kind {
+        InputKind::Disk => Input::Disk {
+            path,
+            format: args.format.clone(),
+        },
+        InputKind::Ova => Input::Ova(path),
+        InputKind::Vmx => Input::Vmx(path),
+        InputKind::Libvirtxml => Input::LibvirtXml(path),
+    })
+}
+
+fn show(progress: &Progress, stage: &Stage) {
+    match stage {
+        Stage::V2v(Event::Phase { text, .. }) => progress.phase(text),
+        Stage::V2v(Event::Copy {
+            disk,
+            disks,
+            percent,
+            bytes,
+            total,
+        }) => {
+            progress.copy(*disk, *disks, *percent, *bytes, *total);
+        }
+        Stage::V2v(Event::Warning(text)) => progress.note(&format!("warning: {text}")),
+        Stage::V2v(Event::Relaunch(text)) => progress.note(text),
+        Stage::V2v(Event::Info(text)) => tracing::info!("{text}"),
+        Stage::Fixups(step) => progress.phase(guest::phase(*step)),
+        Stage::Package => progress.phase("Describing the machine"),
+    }
+}
+
+/// Adds what virt-v2v's failure calls for.
+fn advise(error: anyhow::Error) -> anyhow::Error {
+    match error
+        .downcast_ref::<ConvertError>()
+        .map(|failed| failed.advice().to_string())
+    {
+        Some(advice) if !advice.is_empty() => anyhow::anyhow!("{error:#}. {advice}"),
+        _ => error,
+    }
+}
+
+fn text(conversion: &Conversion) -> String {
+    let mut text = conversion
+        .fixups
+        .as_ref()
+        .map(plan::text)
+        .unwrap_or_default();
+    if let Some(error) = &conversion.fixups_error {
+        let _ = writeln!(text, "warning: no fixups were applied: {error}");
+    }
+    for warning in &conversion.warnings {
+        let _ = writeln!(text, "warning: {}", crate::render::printable(warning));
+    }
+    let files = &conversion.files;
+    let _ = writeln!(
+        text,
+        "Converted {} in {:.0} s:",
+        conversion.name, conversion.seconds
+    );
+    let others = [&files.libvirt, &files.kubevirt, &files.report, &files.log];
+    for path in files.disks.iter().chain(others).chain(&files.undo) {
+        let _ = writeln!(text, "  {}", path.display());
+    }
+    text
+}

@@ -1,0 +1,218 @@
+//! Reports as text for people.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Reset, Style};
+use refit_engine::{Change, Facts, Planned, VerdictKind};
+use similar::{ChangeTag, TextDiff};
+
+pub const ERROR: Style = AnsiColor::Red.on_default().bold();
+pub const RESET: Reset = Reset;
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const ADDED: Style = AnsiColor::Green.on_default();
+const REMOVED: Style = AnsiColor::Red.on_default();
+const WARNING: Style = AnsiColor::Yellow.on_default();
+
+/// Text from a guest without what would drive the terminal: control characters are shown as
+/// escapes.
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' && c != '\t' {
+                c.escape_default().to_string()
+            } else {
+                c.to_string()
+            }
+        })
+        .collect()
+}
+
+/// The facts, a line each.
+pub fn facts(facts: &Facts) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            let _ = writeln!(text, "{BOLD}{name:>16}{RESET}  {}", printable(&value));
+        }
+    };
+    line("product", facts.product.clone());
+    line(
+        "distribution",
+        facts.distro.as_ref().map(|distro| match &facts.version {
+            Some(version) => format!("{distro} {version}"),
+            None => distro.clone(),
+        }),
+    );
+    line("architecture", facts.arch.clone());
+    line("host name", facts.hostname.clone());
+    line(
+        "firmware",
+        facts
+            .firmware
+            .map(|firmware| format!("{firmware:?}").to_lowercase()),
+    );
+    line("boot loader", facts.boot_loader.clone());
+    line(
+        "init",
+        facts.init.as_ref().map(|init| match facts.systemd {
+            Some(version) => format!("{init} {version}"),
+            None => init.clone(),
+        }),
+    );
+    line("packages", facts.package_format.clone());
+    line("SELinux", facts.selinux.clone());
+    for mount in &facts.mounts {
+        line("mount", Some(format!("{} on {}", mount.device, mount.path)));
+    }
+    for kernel in &facts.kernels {
+        let initramfs = kernel
+            .initramfs
+            .as_ref()
+            .map_or("no initramfs".to_owned(), ToString::to_string);
+        line("kernel", Some(format!("{} ({initramfs})", kernel.release)));
+    }
+    if text.is_empty() {
+        text.push_str("nothing is known of this guest\n");
+    }
+    text
+}
+
+/// One line that says which guest this is.
+pub fn headline(facts: &Facts) -> String {
+    let product = facts
+        .product
+        .as_deref()
+        .or(facts.distro.as_deref())
+        .unwrap_or("unknown system");
+    let host = facts
+        .hostname
+        .as_ref()
+        .map(|host| format!(" ({host})"))
+        .unwrap_or_default();
+    format!("{BOLD}{}{}{RESET}\n", printable(product), printable(&host))
+}
+
+/// A fixup's verdict, its evidence, and each change as a diff.
+pub fn planned(planned: &Planned) -> String {
+    let (word, style) = match planned.verdict {
+        VerdictKind::Change => ("change", ADDED),
+        VerdictKind::Fine => ("fine", DIM),
+        VerdictKind::NotApplicable => ("not applicable", DIM),
+        VerdictKind::Blocked => ("blocked", WARNING),
+        VerdictKind::Failed => ("failed", ERROR),
+    };
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{BOLD}{}{RESET}: {style}{word}{RESET}: {}",
+        planned.id,
+        printable(&planned.reason)
+    );
+    for evidence in &planned.evidence {
+        let facts: Vec<String> = evidence
+            .0
+            .iter()
+            .map(|(key, value)| format!("{key} {}", printable(value)))
+            .collect();
+        let _ = writeln!(text, "  {DIM}{}{RESET}", facts.join(", "));
+    }
+    for warning in &planned.warnings {
+        let _ = writeln!(text, "  {WARNING}warning:{RESET} {}", printable(warning));
+    }
+    for change in &planned.changes {
+        text.push_str(&diff(
+            change,
+            planned.originals.get(change.path()).map(Vec::as_slice),
+        ));
+    }
+    text
+}
+
+fn diff(change: &Change, original: Option<&[u8]>) -> String {
+    let mut text = String::new();
+    let path = change.path();
+    match change {
+        Change::Write { content, mode, .. } => {
+            let mode = mode
+                .map(|mode| format!(" (mode {mode:04o})"))
+                .unwrap_or_default();
+            let verb = if original.is_some() { "edit" } else { "create" };
+            let _ = writeln!(text, "  {BOLD}{verb} {path}{RESET}{mode}");
+            text.push_str(&lines(original.unwrap_or_default(), content));
+        }
+        Change::Remove { .. } => {
+            let _ = writeln!(text, "  {REMOVED}remove {path}{RESET}");
+        }
+        Change::Link { target, .. } => {
+            let _ = writeln!(
+                text,
+                "  {ADDED}link {path} -> {}{RESET}",
+                printable(&String::from_utf8_lossy(target))
+            );
+        }
+        Change::Chmod { mode, .. } => {
+            let _ = writeln!(text, "  {BOLD}chmod {mode:04o} {path}{RESET}");
+        }
+        Change::InitramfsAppend { files, .. } => {
+            let _ = writeln!(text, "  {BOLD}append to initramfs {path}{RESET}");
+            for file in files {
+                let _ = writeln!(
+                    text,
+                    "    {ADDED}+ {} ({} bytes){RESET}",
+                    file.path,
+                    file.content.len()
+                );
+            }
+        }
+    }
+    text
+}
+
+fn lines(old: &[u8], new: &[u8]) -> String {
+    let (Ok(old), Ok(new)) = (std::str::from_utf8(old), std::str::from_utf8(new)) else {
+        return format!(
+            "    {DIM}binary, {} bytes before, {} after{RESET}\n",
+            old.len(),
+            new.len()
+        );
+    };
+    let mut text = String::new();
+    let diff = TextDiff::from_lines(old, new);
+    for (index, group) in diff.grouped_ops(3).iter().enumerate() {
+        if index > 0 {
+            let _ = writeln!(text, "    {DIM}...{RESET}");
+        }
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            let (sign, style) = match change.tag() {
+                ChangeTag::Delete => ("-", REMOVED),
+                ChangeTag::Insert => ("+", ADDED),
+                ChangeTag::Equal => (" ", DIM),
+            };
+            let line = printable(change.value().trim_end_matches('\n'));
+            let _ = writeln!(text, "    {style}{sign} {line}{RESET}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_cannot_drive_the_terminal() {
+        let change = Change::Write {
+            path: "/a".into(),
+            content: b"x\x1b[2J\xc2\x9b\n".to_vec(),
+            mode: None,
+        };
+        let shown = diff(&change, Some(b"old\x07\n"));
+        let plain = anstream::adapter::strip_str(&shown).to_string();
+        assert!(!plain.contains(['\x1b', '\x07', '\u{9b}']), "{plain:?}");
+        assert!(
+            plain.contains("- old\\u{7}") && plain.contains("+ x\\u{1b}[2J\\u{9b}"),
+            "{plain}"
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! The source machine's hardware, as far as its own description tells.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use refit_machine::ova::Descriptor;
+use refit_machine::{Mac, Machine, libvirt, ova, ovf, vmx};
+use refit_v2v::Input;
+use sha2::{Digest, Sha256};
+
+/// What could be learnt of the source.
+pub(crate) struct Source {
+    pub(crate) machine: Option<Machine>,
+    /// Why nothing could be learnt although there is a description. virt-v2v reads it, too, and
+    /// is the one to decide whether it is good enough to convert.
+    pub(crate) warning: Option<String>,
+}
+
+pub(crate) fn read_source(input: &Input) -> Source {
+    let read = match input {
+        Input::Disk { .. } => {
+            return Source {
+                machine: None,
+                warning: None,
+            };
+        }
+        Input::Vmx(path) => read_limited(path, vmx::MAX_SIZE)
+            .and_then(|text| Ok(vmx::parse(&text)?))
+            .map(Ok),
+        Input::LibvirtXml(path) => read_limited(path, libvirt::MAX_SIZE)
+            .and_then(|text| Ok(libvirt::parse(&String::from_utf8(text)?)?))
+            .map(Ok),
+        Input::Ova(path) => ova::read_descriptor(path)
+            .map_err(Into::into)
+            .and_then(|found| match found {
+                Descriptor::Found { text, .. } => Ok(Ok(ovf::parse(&text)?)),
+                Descriptor::Unread { reason } => Ok(Err(reason)),
+            }),
+    };
+    match read {
+        Ok(Ok(machine)) => Source {
+            machine: Some(machine),
+            warning: None,
+        },
+        Ok(Err(reason)) => Source {
+            machine: None,
+            warning: Some(format!(
+                "the source's hardware was not read for evidence of NIC names: {reason}"
+            )),
+        },
+        Err(error) => Source {
+            machine: None,
+            warning: Some(format!(
+                "the source's hardware was not read for evidence of NIC names: {error:#}"
+            )),
+        },
+    }
+}
+
+fn read_limited(path: &Path, limit: u64) -> anyhow::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut content))
+        .with_context(|| format!("reading {}", path.display()))?;
+    anyhow::ensure!(
+        content.len() as u64 <= limit,
+        "{} is longer than {limit} bytes",
+        path.display()
+    );
+    Ok(content)
+}
+
+/// Fills in what virt-v2v does not carry over. Every NIC gets an address that stays the same
+/// wherever the machine is defined, because NIC names are bound to it: the source's, or if that
+/// names none, one made from the machine's name.
+pub(crate) fn complete(machine: &mut Machine, source: Option<&Machine>, name: &str) {
+    if let Some(source) = source {
+        machine.uuid = machine.uuid.take().or_else(|| source.uuid.clone());
+        machine.serial = machine.serial.take().or_else(|| source.serial.clone());
+        if machine.nics.len() == source.nics.len() {
+            for (nic, original) in machine.nics.iter_mut().zip(&source.nics) {
+                nic.mac = nic.mac.or(original.mac);
+            }
+        }
+    }
+    for (index, nic) in machine.nics.iter_mut().enumerate() {
+        nic.mac.get_or_insert_with(|| generated_mac(name, index));
+    }
+}
+
+/// An address in the range that KVM uses (52:54:00), the same for the same machine every time.
+fn generated_mac(name: &str, index: usize) -> Mac {
+    let digest = Sha256::digest(format!("refit {index} {name}"));
+    Mac([0x52, 0x54, 0x00, digest[0], digest[1], digest[2]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use refit_machine::Nic;
+
+    #[test]
+    fn nics_get_the_sources_address_or_a_stable_one() {
+        let mac = "00:50:56:aa:bb:01".parse().unwrap();
+        let source = Machine {
+            nics: vec![Nic {
+                mac: Some(mac),
+                ..Nic::default()
+            }],
+            ..Machine::default()
+        };
+        let mut machine = Machine {
+            nics: vec![Nic::default()],
+            ..Machine::default()
+        };
+        complete(&mut machine, Some(&source), "web1");
+        assert_eq!(machine.nics[0].mac, Some(mac));
+
+        let made = |name| {
+            let mut machine = Machine {
+                nics: vec![Nic::default(), Nic::default()],
+                ..Machine::default()
+            };
+            complete(&mut machine, None, name);
+            machine
+                .nics
+                .iter()
+                .map(|nic| nic.mac.unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(made("a"), made("a"));
+        assert_ne!(made("a"), made("b"));
+        assert_ne!(made("a")[0], made("a")[1]);
+        assert!(made("a")[0].to_string().starts_with("52:54:00:"));
+    }
+}

@@ -1,0 +1,78 @@
+//! The full log of a run: every line that was printed, when, and on which stream.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::time::Instant;
+
+/// Where a line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// Standard output: text for people.
+    Out,
+    /// Standard error: progress bars, and in verbose mode the appliance's console.
+    Err,
+    /// The messages for machines.
+    Json,
+    /// What refit itself did.
+    Refit,
+}
+
+impl Stream {
+    fn tag(self) -> &'static str {
+        match self {
+            Self::Out => "out",
+            Self::Err => "err",
+            Self::Json => "msg",
+            Self::Refit => "refit",
+        }
+    }
+}
+
+/// Writes `SECONDS STREAM| LINE`.
+#[derive(Debug)]
+pub(crate) struct Log {
+    file: BufWriter<File>,
+    start: Instant,
+}
+
+impl Log {
+    /// Creates or replaces the file.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            file: BufWriter::new(File::create(path)?),
+            start: Instant::now(),
+        })
+    }
+
+    /// Adds a line.
+    pub(crate) fn line(&mut self, stream: Stream, line: &[u8]) -> io::Result<()> {
+        let at = self.start.elapsed().as_secs_f64();
+        write!(self.file, "{at:8.2} {}| ", stream.tag())?;
+        self.file.write_all(line)?;
+        self.file.write_all(b"\n")
+    }
+
+    /// Makes everything visible to readers of the file.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_bytes_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut log = Log::create(&path).unwrap();
+        log.line(Stream::Out, b"[ 0.0] Opening").unwrap();
+        log.line(Stream::Err, b"\xff\x00raw").unwrap();
+        log.flush().unwrap();
+        let text = std::fs::read(&path).unwrap();
+        assert!(text.ends_with(b" err| \xff\x00raw\n"));
+        assert!(String::from_utf8_lossy(&text).contains(" out| [ 0.0] Opening\n"));
+    }
+}

@@ -1,0 +1,403 @@
+//! Turns what virt-v2v says into events and facts. Pure: no process, no clock.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::errors::RootChoice;
+use crate::event::{Event, Phase};
+use crate::messages::{Level, Message};
+use crate::outcome::{Outcome, Timing};
+use crate::roots::Roots;
+
+/// How many lines of other programs' complaints are kept for the diagnosis.
+const MAX_COMPLAINTS: usize = 64;
+/// How many warnings and informational messages are kept each.
+const MAX_NOTES: usize = 1000;
+
+/// libguestfs prints this when its daemon has answered.
+const APPLIANCE_IS_UP: &str = "libguestfs: appliance is up";
+
+/// Programs on the host whose lines on standard error can explain a failure. The appliance's
+/// console and the guest's own words go to the same stream; they are not evidence.
+const HOST_PROGRAMS: &[&str] = &[
+    "virt-v2v: ",
+    "virt-v2v-in-place: ",
+    "virt-v2v-inspector: ",
+    "qemu-nbd: ",
+    "qemu-img: ",
+    "qemu-system-",
+    "qemu-kvm: ",
+    "nbdcopy: ",
+    "nbdkit: ",
+    "libguestfs: error: ",
+    "supermin: ",
+    "sh: ",
+    "tar: ",
+    "unzip: ",
+    "xmllint: ",
+];
+
+/// The state of one attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    phase: Option<Phase>,
+    appliance_up: bool,
+    begun: Option<Duration>,
+    disk: u32,
+    disks: u32,
+    percent: Option<u8>,
+    error: Option<String>,
+    complaints: VecDeque<String>,
+    encrypted: bool,
+    roots: Roots,
+    outcome: Outcome,
+}
+
+impl Reader {
+    /// Takes a message for machines.
+    pub(crate) fn message(&mut self, message: &Message, at: Duration) -> Option<Event> {
+        let text = message.text.trim();
+        match message.level {
+            Level::Message => {
+                self.begin(text, at);
+                Some(Event::Phase {
+                    phase: self.phase?,
+                    text: text.to_owned(),
+                    at,
+                })
+            }
+            Level::Warning => {
+                if text.contains("there are no virtio drivers available") {
+                    self.outcome.virtio = Some(false);
+                }
+                push(&mut self.outcome.warnings, text);
+                Some(Event::Warning(text.to_owned()))
+            }
+            Level::Info => {
+                match text {
+                    "This guest has virtio drivers installed." => self.outcome.virtio = Some(true),
+                    "This guest does not have virtio drivers installed." => {
+                        self.outcome.virtio = Some(false)
+                    }
+                    "This guest requires UEFI on the target to boot." => {
+                        self.outcome.firmware_uefi = true
+                    }
+                    _ => {}
+                }
+                push(&mut self.outcome.infos, text);
+                Some(Event::Info(text.to_owned()))
+            }
+            Level::Error => {
+                self.error = Some(text.to_owned());
+                None
+            }
+            Level::Other => None,
+        }
+    }
+
+    /// Takes a line of standard error. A bar belongs to the disk that was announced last; what
+    /// other programs print meanwhile follows it on the same line.
+    pub(crate) fn stderr_line(&mut self, line: &str) -> Option<Event> {
+        let Some((percent, rest)) = split_bar(line) else {
+            self.text_line(line);
+            return None;
+        };
+        self.text_line(rest);
+        if self.phase != Some(Phase::Copy) || self.percent == Some(percent) {
+            return None;
+        }
+        self.percent = Some(percent);
+        Some(Event::Copy {
+            disk: self.disk,
+            disks: self.disks,
+            percent,
+            bytes: None,
+            total: None,
+        })
+    }
+
+    fn text_line(&mut self, line: &str) {
+        if line == APPLIANCE_IS_UP {
+            self.appliance_up = true;
+        }
+        if HOST_PROGRAMS
+            .iter()
+            .any(|program| line.starts_with(program))
+            && !line.contains(" debug: ")
+        {
+            if self.complaints.len() == MAX_COMPLAINTS {
+                self.complaints.pop_front();
+            }
+            self.complaints.push_back(line.to_owned());
+        }
+        // blkid's answer in the appliance, on a line of its own.
+        if line == "crypto_LUKS" || line == "BitLocker" {
+            self.encrypted = true;
+        }
+        self.roots.line(line);
+    }
+
+    /// Whether the appliance is being started and has not answered yet.
+    pub(crate) fn is_launching(&self) -> bool {
+        self.phase.is_some_and(Phase::is_launch) && !self.appliance_up
+    }
+
+    /// The step that the run is in.
+    pub(crate) fn phase(&self) -> Option<Phase> {
+        self.phase
+    }
+
+    /// The error that virt-v2v reported.
+    pub(crate) fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// Lines of programs on the host that are not mere debugging.
+    pub(crate) fn complaints(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.complaints.iter().map(String::as_str)
+    }
+
+    /// Whether a disk of the guest is encrypted.
+    pub(crate) fn encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// The operating systems that inspection listed.
+    pub(crate) fn roots(&self) -> Vec<RootChoice> {
+        self.roots.found()
+    }
+
+    /// Ends the last step and gives back what was learnt.
+    pub(crate) fn finish(mut self, at: Duration) -> Outcome {
+        self.end_step(at);
+        self.outcome
+    }
+
+    fn begin(&mut self, text: &str, at: Duration) {
+        self.end_step(at);
+        let phase = Phase::of_message(text);
+        self.phase = Some(phase);
+        self.begun = Some(at);
+        self.percent = None;
+        if phase == Phase::Copy {
+            (self.disk, self.disks) =
+                disk_numbers(text).unwrap_or((self.disk + 1, self.disks.max(self.disk + 1)));
+        }
+        if phase == Phase::Convert {
+            self.outcome.guest = text
+                .strip_prefix("Converting ")
+                .and_then(|rest| rest.strip_suffix(" to run on KVM"))
+                .map(str::to_owned);
+        }
+        if self.outcome.timings.len() < MAX_NOTES {
+            self.outcome.timings.push(Timing {
+                phase,
+                text: text.to_owned(),
+                seconds: 0.0,
+            });
+        }
+    }
+
+    fn end_step(&mut self, at: Duration) {
+        if let (Some(begun), Some(last)) = (self.begun.take(), self.outcome.timings.last_mut()) {
+            last.seconds = at.saturating_sub(begun).as_secs_f64();
+        }
+    }
+}
+
+fn push(notes: &mut Vec<String>, text: &str) {
+    if notes.len() < MAX_NOTES {
+        notes.push(text.to_owned());
+    }
+}
+
+/// `Copying disk 2/3` gives (2, 3).
+fn disk_numbers(text: &str) -> Option<(u32, u32)> {
+    let (disk, disks) = text.strip_prefix("Copying disk ")?.split_once('/')?;
+    Some((disk.trim().parse().ok()?, disks.trim().parse().ok()?))
+}
+
+/// nbdcopy's bar: a spinner (none at 100 % in some versions), `  25% [****----]`, and the rest.
+fn split_bar(line: &str) -> Option<(u8, &str)> {
+    let (head, bar) = line.split_once("% [")?;
+    let (bar, rest) = bar.split_once(']')?;
+    if bar.is_empty() || !bar.bytes().all(|byte| byte == b'*' || byte == b'-') {
+        return None;
+    }
+    let (spinner, digits) = head.rsplit_once(' ')?;
+    if spinner.chars().filter(|c| !c.is_whitespace()).count() > 1 {
+        return None;
+    }
+    let percent = digits.parse().ok().filter(|percent| *percent <= 100)?;
+    Some((percent, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lines::Lines;
+
+    fn message(level: Level, text: &str) -> Message {
+        Message {
+            level,
+            text: text.to_owned(),
+        }
+    }
+
+    /// Messages first, then standard error: as the runner does.
+    fn replay(jsonl: &str, stderr: &[u8]) -> (Reader, Vec<Event>) {
+        let mut reader = Reader::default();
+        let mut events = Vec::new();
+        let mut lines = Lines::default();
+        for (second, line) in jsonl.lines().enumerate() {
+            let parsed = Message::parse(line.as_bytes()).unwrap();
+            let copying = parsed.text.starts_with("Copying disk");
+            events.extend(reader.message(&parsed, Duration::from_secs(second as u64)));
+            if copying {
+                lines.push(stderr, |line| {
+                    events.extend(reader.stderr_line(&String::from_utf8_lossy(line)));
+                });
+                lines.finish(|line| {
+                    events.extend(reader.stderr_line(&String::from_utf8_lossy(line)))
+                });
+            }
+        }
+        (reader, events)
+    }
+
+    #[test]
+    fn a_debian_guest_from_start_to_end() {
+        let (reader, events) = replay(
+            include_str!("../fixtures/debian12.machine-readable.jsonl"),
+            include_bytes!("../fixtures/debian12.bars.log"),
+        );
+        let percents: Vec<u8> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Copy {
+                    disk: 1,
+                    disks: 1,
+                    percent,
+                    ..
+                } => Some(*percent),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(percents.first(), Some(&0));
+        assert_eq!(percents.last(), Some(&100));
+        assert!(percents.is_sorted_by(|a, b| a < b), "{percents:?}");
+        let outcome = reader.finish(Duration::from_secs(100));
+        assert_eq!(outcome.guest.as_deref(), Some("12.15"));
+        assert_eq!(outcome.virtio, Some(true));
+        let phases: Vec<&str> = outcome
+            .timings
+            .iter()
+            .map(|timing| timing.phase.id())
+            .collect();
+        assert_eq!(
+            phases,
+            [
+                "setup",
+                "open",
+                "inspect",
+                "check",
+                "convert",
+                "trim",
+                "close",
+                "target",
+                "target",
+                "destination",
+                "copy",
+                "metadata",
+                "finish"
+            ]
+        );
+        assert!(outcome.timings.iter().all(|timing| timing.seconds >= 1.0));
+    }
+
+    #[test]
+    fn drivers_that_are_missing_are_noticed() {
+        let (reader, events) = replay(
+            include_str!("../fixtures/no-virtio-drivers.machine-readable.jsonl"),
+            b"",
+        );
+        assert_eq!(reader.outcome.virtio, Some(false));
+        assert!(events.iter().any(
+            |event| matches!(event, Event::Warning(text) if text.contains("no virtio drivers"))
+        ));
+    }
+
+    #[test]
+    fn bars_of_several_disks() {
+        let mut reader = Reader::default();
+        assert_eq!(
+            reader.stderr_line("▝   3% [*-------]"),
+            None,
+            "nothing is being copied"
+        );
+        reader.message(&message(Level::Message, "Copying disk 2/3"), Duration::ZERO);
+        assert_eq!(
+            reader.stderr_line("▃  25% [**------]"),
+            Some(Event::Copy {
+                disk: 2,
+                disks: 3,
+                percent: 25,
+                bytes: None,
+                total: None
+            })
+        );
+        assert_eq!(
+            reader.stderr_line("▖  25% [**------]"),
+            None,
+            "only the spinner moved"
+        );
+        assert!(reader.stderr_line(" 100% [********]").is_some());
+    }
+
+    #[test]
+    fn what_is_not_a_bar() {
+        for line in [
+            "x100% [**]",
+            "a b 10% [**--]",
+            " 101% [**]",
+            " 300% [**]",
+            " 10% []",
+            "[   0.235524] DMA: preallocated 512 KiB 50% [ok]",
+        ] {
+            assert_eq!(split_bar(line), None, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn launch_ends_with_the_daemons_answer_or_the_next_step() {
+        let mut reader = Reader::default();
+        assert!(!reader.is_launching());
+        reader.message(
+            &message(Level::Message, "Opening the source"),
+            Duration::ZERO,
+        );
+        assert!(reader.is_launching());
+        reader.stderr_line("[    0.1] console: libguestfs: appliance is up");
+        assert!(reader.is_launching(), "the console cannot say so");
+        reader.stderr_line(APPLIANCE_IS_UP);
+        assert!(!reader.is_launching());
+    }
+
+    #[test]
+    fn the_console_is_not_evidence() {
+        let mut reader = Reader::default();
+        for line in [
+            "[    0.235524] virt-v2v: error: No space left on device",
+            "guestfsd: error: x",
+            "nbdkit: debug: writing",
+            "nbdkit: file[1]: debug: No space left on device",
+            "▖  75% [***-]nbdkit: file.1: error: pwrite: No space left on device",
+        ] {
+            reader.stderr_line(line);
+        }
+        assert_eq!(
+            reader.complaints().collect::<Vec<_>>(),
+            ["nbdkit: file.1: error: pwrite: No space left on device"]
+        );
+    }
+}

@@ -1,0 +1,283 @@
+//! The running program: its process group, its streams, its end.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::log::Stream;
+
+/// How long a program may take to end when it is asked to.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long its helpers may outlive it.
+const HELPERS_GRACE: Duration = Duration::from_secs(3);
+/// How many pieces of output may wait to be read.
+const QUEUE: usize = 64;
+
+/// Stops a run from another thread, such as one that waits for signals.
+#[derive(Debug, Clone, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// Asks the run to stop. It ends within about ten seconds.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was asked to.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A piece of output.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) stream: Stream,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A program in a process group of its own.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    group: Pid,
+    chunks: Receiver<Chunk>,
+    ended: bool,
+    sockets: BTreeSet<PathBuf>,
+}
+
+impl Running {
+    /// Starts the command with nothing on standard input. The thread that calls this must live as
+    /// long as the program: the kernel's parent-death signal belongs to the thread.
+    pub(crate) fn start(mut command: Command) -> io::Result<Self> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()?;
+        let group = Pid::from_child(&child);
+        let (sender, chunks) = sync_channel(QUEUE);
+        if let Some(stdout) = child.stdout.take() {
+            forward(Stream::Out, stdout, sender.clone());
+        }
+        if let Some(stderr) = child.stderr.take() {
+            forward(Stream::Err, stderr, sender);
+        }
+        Ok(Self {
+            child,
+            group,
+            chunks,
+            ended: false,
+            sockets: BTreeSet::new(),
+        })
+    }
+
+    /// The next piece of output; `None` if there is none within the time.
+    pub(crate) fn next_chunk(&mut self, timeout: Duration) -> Option<Chunk> {
+        if self.ended {
+            thread::sleep(timeout);
+            return None;
+        }
+        match self.chunks.recv_timeout(timeout) {
+            Ok(chunk) => Some(chunk),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                self.ended = true;
+                None
+            }
+        }
+    }
+
+    /// The exit status, once the program has ended.
+    pub(crate) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Looks at the helpers: notes the appliance's socket directories, and says whether the
+    /// appliance is being built (supermin, once for each kernel).
+    pub(crate) fn look_at_helpers(&mut self) -> bool {
+        let mut building = false;
+        for pid in members(self.group) {
+            let Ok(arguments) = fs::read(format!("/proc/{pid}/cmdline")) else {
+                continue;
+            };
+            let mut arguments = arguments.split(|byte| *byte == 0);
+            building |= arguments
+                .next()
+                .is_some_and(|program| program.ends_with(b"supermin"));
+            self.sockets.extend(arguments.filter_map(socket_dir));
+        }
+        building
+    }
+
+    /// Ends the program and all its helpers: politely, then not.
+    pub(crate) fn stop(&mut self) {
+        self.look_at_helpers();
+        self.signal(Signal::TERM);
+        self.wait_until_gone(GRACE);
+    }
+
+    /// Waits for helpers that outlive the program, ends those that stay, and removes what
+    /// libguestfs leaves outside `TMPDIR` when it is killed.
+    pub(crate) fn clean_up(&mut self) {
+        self.wait_until_gone(HELPERS_GRACE);
+        for dir in &self.sockets {
+            if dir.is_dir()
+                && let Err(error) = fs::remove_dir_all(dir)
+            {
+                tracing::warn!(directory = %dir.display(), %error, "cannot remove the appliance's sockets");
+            }
+        }
+    }
+
+    fn wait_until_gone(&mut self, grace: Duration) {
+        let deadline = Instant::now() + grace;
+        let mut killed = false;
+        loop {
+            // Output is read on, so that nobody waits for a full pipe.
+            while self.chunks.try_recv().is_ok() {}
+            let gone = !matches!(self.child.try_wait(), Ok(None));
+            if gone && members(self.group).is_empty() {
+                return;
+            }
+            if Instant::now() >= deadline && !killed {
+                self.signal(Signal::KILL);
+                killed = true;
+            } else if Instant::now() >= deadline + grace {
+                tracing::warn!(group = %self.group, "a helper of virt-v2v cannot be ended");
+                return;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Err(error) = kill_process_group(self.group, signal) {
+            tracing::debug!(%error, "the process group is gone already");
+        }
+    }
+}
+
+impl Drop for Running {
+    /// A panic or an early return must not leave an appliance behind.
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.stop();
+            self.clean_up();
+        }
+    }
+}
+
+fn forward(stream: Stream, mut source: impl Read + Send + 'static, sender: SyncSender<Chunk>) {
+    thread::spawn(move || {
+        let mut buffer = vec![0u8; 16 * 1024];
+        while let Ok(count) = source.read(&mut buffer) {
+            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+                break;
+            };
+            let bytes = bytes.to_vec();
+            if sender.send(Chunk { stream, bytes }).is_err() {
+                break;
+            }
+        }
+    });
+}
+
+/// Living processes of the group.
+fn members(group: Pid) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| {
+            fs::read_to_string(format!("/proc/{pid}/stat"))
+                .is_ok_and(|stat| is_living_member(&stat, group.as_raw_nonzero().get()))
+        })
+        .collect()
+}
+
+/// Reads a line of `/proc/PID/stat` (proc(5)): after the name in parentheses come the state, the
+/// parent and the process group.
+fn is_living_member(stat: &str, group: i32) -> bool {
+    let Some((_, fields)) = stat.rsplit_once(") ") else {
+        return false;
+    };
+    let mut fields = fields.split(' ');
+    let state = fields.next();
+    state != Some("Z") && fields.nth(1).and_then(|field| field.parse().ok()) == Some(group)
+}
+
+/// qemu's `-chardev socket,path=/tmp/libguestfsXXXXXX/guestfsd.sock,...` names a directory that
+/// libguestfs makes in /tmp whatever `TMPDIR` says.
+fn socket_dir(argument: &[u8]) -> Option<PathBuf> {
+    let argument = std::str::from_utf8(argument).ok()?;
+    let path = argument.strip_prefix("socket,path=")?.split(',').next()?;
+    let dir = Path::new(path)
+        .strip_prefix("/")
+        .ok()
+        .and_then(|_| Path::new(path).parent())?;
+    let name = dir.file_name()?.to_str()?.strip_prefix("libguestfs")?;
+    let ours = path.ends_with("/guestfsd.sock")
+        && name.len() == 6
+        && name.bytes().all(|b| b.is_ascii_alphanumeric());
+    ours.then(|| dir.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_told_by_the_third_field_after_the_name() {
+        assert!(is_living_member("12 (a) b) S 1 77 77 0 -1", 77));
+        assert!(
+            !is_living_member("12 (qemu) Z 1 77 77 0 -1", 77),
+            "a zombie does nothing"
+        );
+        assert!(!is_living_member("77 (qemu) S 77 76 77 0", 77));
+        assert!(!is_living_member("", 77));
+    }
+
+    #[test]
+    fn only_libguestfs_sockets_are_removed() {
+        assert_eq!(
+            socket_dir(b"socket,path=/tmp/libguestfsYzB8fU/guestfsd.sock,id=channel0"),
+            Some("/tmp/libguestfsYzB8fU".into())
+        );
+        for other in [
+            &b"socket,path=/tmp/libguestfs/guestfsd.sock"[..],
+            b"socket,path=/tmp/libguestfs..%2f..x/guestfsd.sock",
+            b"socket,path=/home/guestfsd.sock",
+            b"socket,path=libguestfsYzB8fU/guestfsd.sock",
+            b"\xff",
+        ] {
+            assert_eq!(socket_dir(other), None);
+        }
+    }
+
+    #[test]
+    fn stopping_ends_the_whole_group() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & sleep 600"]);
+        let mut running = Running::start(command).unwrap();
+        while members(running.group).len() < 2 {
+            thread::sleep(Duration::from_millis(10));
+        }
+        running.stop();
+        assert!(members(running.group).is_empty());
+    }
+}

@@ -1,0 +1,185 @@
+//! Installing what a fresh Debian 12 machine lacks.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail, ensure};
+
+use crate::process::{self, as_root, capture};
+
+/// What refit itself needs to be built and to run.
+const PRODUCT: &[&str] = &[
+    "libguestfs-dev",
+    "libguestfs-xfs",
+    "pkg-config",
+    "virt-v2v",
+    // virt-v2v copies with nbdcopy, but its package does not depend on it.
+    "libnbd-bin",
+    "nbdkit",
+    "ovmf",
+];
+/// What the guest builders and the tests need beside it.
+const TESTS: &[&str] = &[
+    "btrfs-progs",
+    "dosfstools",
+    "e2fsprogs",
+    "fdisk",
+    "libxml2-utils",
+    "mmdebstrap",
+    "mtools",
+    "python3",
+    "xfsprogs",
+];
+/// qemu comes as one set from one suite: its parts refuse each other's versions.
+const QEMU: &[&str] = &["qemu-system-x86", "qemu-utils"];
+
+/// Installs what is missing, after saying what that is.
+pub fn run_if_needed() -> anyhow::Result<()> {
+    let mut missing: Vec<&str> = Vec::new();
+    for package in PRODUCT.iter().chain(TESTS) {
+        if installed_version(package)?.is_none() {
+            missing.push(package);
+        }
+    }
+    // libguestfs boots the host's kernel in its appliance; any will do.
+    if !has_kernel()? {
+        missing.push("linux-image-cloud-amd64");
+    }
+    let utils = installed_version("qemu-utils")?;
+    let backports = utils
+        .as_ref()
+        .is_some_and(|version| version.contains("~bpo12"));
+    let mut qemu: Vec<&str> = Vec::new();
+    for package in QEMU {
+        if installed_version(package)?.is_none() {
+            qemu.push(package);
+        }
+    }
+    if missing.is_empty() && qemu.is_empty() {
+        return Ok(());
+    }
+    println!(
+        "Installing with apt: {}",
+        [missing.as_slice(), &qemu].concat().join(" ")
+    );
+    require_debian()?;
+    if backports && !qemu.is_empty() {
+        enable_backports()?;
+    }
+    apt(&["update"])?;
+    if !qemu.is_empty() {
+        let suite: &[&str] = if backports {
+            &["-t", "bookworm-backports"]
+        } else {
+            &[]
+        };
+        apt(&[
+            &["install", "--yes", "--no-install-recommends"],
+            suite,
+            &qemu,
+        ]
+        .concat())?;
+    }
+    if !missing.is_empty() {
+        apt(&[
+            &["install", "--yes", "--no-install-recommends"],
+            missing.as_slice(),
+        ]
+        .concat())?;
+    }
+    Ok(())
+}
+
+/// `cargo xtask setup`
+pub fn run() -> anyhow::Result<()> {
+    run_if_needed()?;
+    println!("Everything that is needed is installed.");
+    Ok(())
+}
+
+fn installed_version(package: &str) -> anyhow::Result<Option<String>> {
+    let output = Command::new("dpkg-query")
+        .args([
+            "--show",
+            "--showformat=${db:Status-Status} ${Version}",
+            package,
+        ])
+        .stderr(Stdio::null())
+        .output()
+        .context("running dpkg-query: this task needs Debian 12")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(text.strip_prefix("installed ").map(str::to_owned))
+}
+
+fn has_kernel() -> anyhow::Result<bool> {
+    let names = fs::read_dir("/boot").context("reading /boot")?;
+    Ok(names
+        .filter_map(Result::ok)
+        .any(|entry| entry.file_name().to_string_lossy().starts_with("vmlinuz-")))
+}
+
+fn require_debian() -> anyhow::Result<()> {
+    let release = fs::read_to_string("/etc/os-release").context("reading /etc/os-release")?;
+    ensure!(
+        release.contains("VERSION_CODENAME=bookworm"),
+        "packages are installed on Debian 12 only; install their counterparts by hand"
+    );
+    Ok(())
+}
+
+/// Adds the backports suite beside the release's own, from the same mirror.
+fn enable_backports() -> anyhow::Result<()> {
+    const SOURCE: &str = "/etc/apt/sources.list.d/refit-backports.sources";
+    let targets = |suite: &str| {
+        capture(Command::new("apt-get").args([
+            "indextargets",
+            "--format",
+            "$(REPO_URI) $(SIGNED_BY)",
+            "Created-By: Packages",
+            "Component: main",
+            "Origin: Debian Backports",
+            &format!("Codename: {suite}"),
+        ]))
+    };
+    if !targets("bookworm-backports")?.trim().is_empty() || Path::new(SOURCE).exists() {
+        return Ok(());
+    }
+    let release = capture(Command::new("apt-get").args([
+        "indextargets",
+        "--format",
+        "$(REPO_URI) $(SIGNED_BY)",
+        "Created-By: Packages",
+        "Component: main",
+        "Origin: Debian",
+        "Label: Debian",
+        "Codename: bookworm",
+    ]))?;
+    let Some((uri, key)) = release.lines().next().and_then(|line| line.split_once(' ')) else {
+        bail!("no Debian 12 mirror is configured for apt");
+    };
+    println!("Adding {SOURCE}: qemu-utils here is from backports, so qemu-system-x86 must be, too");
+    let key = if key.is_empty() {
+        String::new()
+    } else {
+        format!("Signed-By: {key}\n")
+    };
+    let text =
+        format!("Types: deb\nURIs: {uri}\nSuites: bookworm-backports\nComponents: main\n{key}");
+    let staged = tempfile::NamedTempFile::new().context("writing a temporary file")?;
+    fs::write(staged.path(), text).context("writing a temporary file")?;
+    process::run(
+        as_root("install")
+            .args(["-m", "0644"])
+            .arg(staged.path())
+            .arg(SOURCE),
+    )
+}
+
+fn apt(arguments: &[&str]) -> anyhow::Result<()> {
+    process::run(
+        as_root("env")
+            .args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"])
+            .args(arguments),
+    )
+}

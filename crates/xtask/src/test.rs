@@ -1,0 +1,165 @@
+//! The tests, in tiers.
+
+use std::process::Command;
+
+use anyhow::ensure;
+
+use crate::process::{capture, cargo, root, run};
+use crate::setup;
+
+/// `cargo xtask test [--fast]`
+pub fn run_tier(fast: bool) -> anyhow::Result<()> {
+    setup::run_if_needed()?;
+    step("formatting");
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    step("lints");
+    run(cargo().args([
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ]))?;
+    step("layering");
+    layering()?;
+    step("unit tests and golden cases");
+    run(emulated(cargo().args([
+        "test",
+        "--quiet",
+        "--workspace",
+        "--lib",
+        "--bins",
+    ])))?;
+    run(emulated(cargo().args([
+        "test",
+        "--quiet",
+        "--package",
+        "refit-fixups",
+        "--tests",
+    ])))?;
+    run(emulated(cargo().args([
+        "test",
+        "--quiet",
+        "--package",
+        "refit-engine",
+        "--test",
+        "tree",
+    ])))?;
+    if fast {
+        return Ok(());
+    }
+    step("documentation");
+    run(cargo()
+        .args([
+            "doc",
+            "--quiet",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ])
+        .env("RUSTDOCFLAGS", "--deny warnings"))?;
+    run(emulated(cargo().args([
+        "test",
+        "--quiet",
+        "--workspace",
+        "--doc",
+    ])))?;
+    step("real components: libguestfs, qemu, virt-v2v");
+    // One after the other: two emulated machines at once on two cores take longer than in turn.
+    run(emulated(cargo().args([
+        "build",
+        "--quiet",
+        "--package",
+        "refit-cli",
+    ])))?;
+    run(emulated(cargo().args([
+        "test",
+        "--workspace",
+        "--tests",
+        "--no-fail-fast",
+        "--jobs",
+        "2",
+        "--",
+        "--test-threads",
+        "1",
+        "--include-ignored",
+    ])))
+}
+
+/// Tests never use KVM: on some machines it opens, and guests hang.
+fn emulated(command: &mut Command) -> &mut Command {
+    command
+        .env("LIBGUESTFS_BACKEND", "direct")
+        .env("LIBGUESTFS_BACKEND_SETTINGS", "force_tcg")
+        .env("RUST_BACKTRACE", "0")
+}
+
+fn step(name: &str) {
+    println!("\n== {name}");
+}
+
+/// Which of our crates may depend on which. What is missing here may depend on none of ours.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("refit-guestfs", &["refit-guestfs-sys"]),
+    ("refit-engine", &["refit-guestfs", "refit-machine"]),
+    ("refit-v2v", &["refit-machine"]),
+    ("refit-kubevirt", &["refit-machine"]),
+    ("refit-boot", &["refit-machine"]),
+    ("refit-fixups", &["refit-engine", "refit-machine"]),
+    (
+        "refit-convert",
+        &[
+            "refit-engine",
+            "refit-kubevirt",
+            "refit-machine",
+            "refit-v2v",
+        ],
+    ),
+    (
+        "refit-cli",
+        &[
+            "refit-boot",
+            "refit-convert",
+            "refit-engine",
+            "refit-fixups",
+            "refit-machine",
+            "refit-v2v",
+        ],
+    ),
+    ("refit-tests", &["refit-guestfs"]),
+];
+
+/// Dependencies between our crates point one way: the table above is all there is.
+fn layering() -> anyhow::Result<()> {
+    let metadata = capture(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let empty = Vec::new();
+    let mut wrong = Vec::new();
+    for package in metadata["packages"].as_array().unwrap_or(&empty) {
+        let name = package["name"].as_str().unwrap_or_default();
+        let allowed = LAYERS
+            .iter()
+            .find(|(layer, _)| *layer == name)
+            .map_or(&[][..], |(_, allowed)| allowed);
+        for dependency in package["dependencies"].as_array().unwrap_or(&empty) {
+            // What a crate's tests use does not count.
+            if dependency["kind"].as_str() == Some("dev") {
+                continue;
+            }
+            let dependency = dependency["name"].as_str().unwrap_or_default();
+            if dependency.starts_with("refit-") && !allowed.contains(&dependency) {
+                wrong.push(format!("{name} must not depend on {dependency}"));
+            }
+        }
+    }
+    ensure!(
+        wrong.is_empty(),
+        "{}: see LAYERS in {}",
+        wrong.join(", "),
+        root().join("crates/xtask/src/test.rs").display()
+    );
+    println!("dependencies between our crates point one way");
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! What the guest's files say of cards and names, from all readers.
+
+use refit_engine::{Guest, GuestPath};
+
+use super::evidence::Bindings;
+use super::model::{Binding, Found, Interface};
+use super::sources::{ifcfg, ifupdown, keyfile, netplan, networkd, persistent_rules};
+use super::write::{Existing, Wanted};
+
+/// All that the guest's files say of cards and names.
+#[derive(Debug, Default)]
+pub(super) struct Configuration {
+    pub interfaces: Vec<Interface>,
+    pub existing: Existing,
+    link_bindings: Vec<Binding>,
+    rule_bindings: Vec<Binding>,
+    pub warnings: Vec<String>,
+}
+
+type Reader = fn(&Guest<'_>) -> anyhow::Result<Found>;
+
+impl Configuration {
+    /// Reads every format. A reader that fails is a warning and costs only itself.
+    pub fn read(guest: &Guest<'_>) -> Self {
+        let mut all = Self::default();
+        let readers: [(&str, Reader); 5] = [
+            ("ifupdown", ifupdown::read),
+            ("ifcfg", ifcfg::read),
+            ("NetworkManager", keyfile::read),
+            ("netplan", netplan::read),
+            ("systemd-networkd", networkd::read),
+        ];
+        for (format, read) in readers {
+            match read(guest) {
+                Ok(found) => {
+                    all.interfaces.extend(found.interfaces);
+                    all.warnings.extend(found.warnings);
+                }
+                Err(error) => all
+                    .warnings
+                    .push(format!("{format} configuration: {error:#}")),
+            }
+        }
+        match networkd::links(guest) {
+            Ok((links, warnings)) => {
+                all.link_bindings = networkd::bindings(&links);
+                all.existing.links = links;
+                all.warnings.extend(warnings);
+            }
+            Err(error) => all.warnings.push(format!(".link files: {error:#}")),
+        }
+        match persistent_rules::read(guest) {
+            Ok(rules) => {
+                let bindings = rules.bindings.iter().map(|rule| rule.binding.clone());
+                all.rule_bindings = bindings.collect();
+                all.existing.rules = rules.bindings;
+                all.existing.slot_rules = rules.by_slot;
+                all.warnings.extend(rules.warnings);
+            }
+            Err(error) => all.warnings.push(format!("udev rules: {error:#}")),
+        }
+        // Tables of ifrename and nameif, and what an image has in /run, are evidence; but udev
+        // will not see them.
+        let existing = &mut all.existing;
+        existing.links.retain(|link| is_kept(&link.path));
+        existing.slot_rules.retain(|rule| is_kept(&rule.source));
+        existing.rules.retain(|rule| {
+            let path = &rule.binding.source;
+            is_kept(path) && path.file_name().ends_with(b".rules")
+        });
+        all
+    }
+
+    pub fn bindings(&self) -> Bindings<'_> {
+        Bindings {
+            links: &self.link_bindings,
+            rules: &self.rule_bindings,
+        }
+    }
+
+    /// Whether the configuration renames the card itself at every boot (netplan's `set-name`),
+    /// and nothing contradicts it.
+    pub fn renames(&self, wanted: &Wanted) -> bool {
+        let mut interfaces = self.interfaces.iter().map(|interface| &interface.matches);
+        let renames = interfaces.any(|matches| {
+            matches.renames
+                && matches.name.as_ref() == Some(&wanted.name)
+                && matches.macs.contains(&wanted.mac)
+        });
+        renames && self.existing.contradicting(wanted).is_empty()
+    }
+}
+
+/// Whether a file outlives a reboot.
+fn is_kept(path: &GuestPath) -> bool {
+    !path.starts_with(&"/run".into())
+}

@@ -1,0 +1,216 @@
+//! Golden cases: `<fixup>/cases/<case>/{guest/,params.toml,changes.json}`.
+//!
+//! Each guest tree is planned, and the plan compared with `changes.json` in full. Then it is applied
+//! for real; planned again, which must find nothing to do; and undone, which must give back the
+//! tree as it was. `REFIT_BLESS=1 cargo test -p refit-fixups --test cases` writes `changes.json`
+//! anew.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use ipnet::IpNet;
+use refit_engine::backend::RootBackend;
+use refit_engine::{
+    Fixup, Guest, Hints, Nic, Planned, Request, Selection, VerdictKind, plan, prepare,
+};
+use serde::Deserialize;
+
+/// `params.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Params {
+    #[serde(default)]
+    setup: Setup,
+    #[serde(default)]
+    nic: Vec<NicParams>,
+}
+
+/// What git does not keep of a guest's tree.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Setup {
+    /// Empty directories.
+    #[serde(default)]
+    dirs: Vec<String>,
+    /// Symbolic links with their targets.
+    #[serde(default)]
+    links: BTreeMap<String, String>,
+    /// Files of so many bytes that are nothing in particular, such as a compressed initramfs.
+    #[serde(default)]
+    bytes: BTreeMap<String, usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NicParams {
+    mac: String,
+    #[serde(default)]
+    addresses: Vec<IpNet>,
+    pci_slot: Option<u32>,
+}
+
+#[test]
+fn golden_cases() {
+    let mut failures = Vec::new();
+    let mut count = 0;
+    for fixup in refit_fixups::all() {
+        for case in cases(&fixup.info().id) {
+            count += 1;
+            if let Err(error) = check(fixup, &case) {
+                failures.push(format!("{}:\n{error:?}", case.display()));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    assert!(count > 20, "only {count} cases found");
+}
+
+fn cases(id: &str) -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(id).join("cases");
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let mut cases: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    cases.sort();
+    cases
+}
+
+fn check(fixup: &'static dyn Fixup, case: &Path) -> Result<()> {
+    let params = fs::read_to_string(case.join("params.toml")).context("reading params.toml")?;
+    let params: Params = toml::from_str(&params).context("reading params.toml")?;
+    let root = tempfile::tempdir()?;
+    copy(&case.join("guest"), root.path()).context("copying the guest")?;
+    set_up(&params.setup, root.path()).context("setting up the guest")?;
+    let request = request(params)?;
+    let before = tree(root.path())?;
+
+    let mut backend = RootBackend::open(root.path())?;
+    let mut guest = Guest::inspect(&backend, &Hints::default())?;
+    let planned = plan_with(fixup, &mut guest, &request)?;
+    compare(&planned, &case.join("changes.json"))?;
+
+    let id = fixup.info().id.clone();
+    let prepared = prepare(guest, &backend, vec![id]).context("preparing")?;
+    prepared.execute(&mut backend).context("applying")?;
+    let mut guest = Guest::inspect(&backend, &Hints::default())?;
+    let again = plan_with(fixup, &mut guest, &request)?;
+    ensure!(
+        again.changes.is_empty(),
+        "the second plan is not empty: {again:#?}"
+    );
+    let expected = match planned.verdict {
+        VerdictKind::Change => VerdictKind::Fine,
+        same => same,
+    };
+    ensure!(
+        again.verdict == expected,
+        "the second verdict is {again:#?}"
+    );
+    drop(guest);
+
+    prepared
+        .undo()
+        .restore(&mut backend, false)
+        .context("undoing")?;
+    let after = tree(root.path())?;
+    ensure!(
+        before == after,
+        "undone, the tree is {after:#?}\ninstead of {before:#?}"
+    );
+    Ok(())
+}
+
+fn plan_with(
+    fixup: &'static dyn Fixup,
+    guest: &mut Guest<'_>,
+    request: &Request,
+) -> Result<Planned> {
+    let fixups: [&dyn Fixup; 1] = [fixup];
+    let planned = plan(guest, &fixups, &Selection::default(), request);
+    planned.into_iter().next().context("the fixup was left out")
+}
+
+fn compare(planned: &Planned, golden: &Path) -> Result<()> {
+    let found = serde_json::to_value(planned)?;
+    if std::env::var_os("REFIT_BLESS").is_some() {
+        fs::write(golden, serde_json::to_string_pretty(&found)? + "\n")?;
+    }
+    let expected = fs::read(golden).context("reading changes.json")?;
+    let expected: serde_json::Value = serde_json::from_slice(&expected)?;
+    ensure!(
+        found == expected,
+        "planned {found:#}\ninstead of {expected:#}"
+    );
+    Ok(())
+}
+
+fn request(params: Params) -> Result<Request> {
+    let nics = params.nic.into_iter().map(|nic| {
+        Ok(Nic {
+            addresses: nic.addresses,
+            pci_slot: nic.pci_slot,
+            ..Nic::new(nic.mac.parse()?, "--nic")
+        })
+    });
+    Ok(Request {
+        nics: nics.collect::<Result<_>>()?,
+        ..Request::default()
+    })
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            fs::create_dir(&target)?;
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+fn set_up(setup: &Setup, root: &Path) -> Result<()> {
+    let inside = |path: &str| -> Result<PathBuf> {
+        let path = root.join(path.trim_start_matches('/'));
+        fs::create_dir_all(path.parent().context("a path without a directory")?)?;
+        Ok(path)
+    };
+    for dir in &setup.dirs {
+        fs::create_dir_all(inside(dir)?)?;
+    }
+    for (path, target) in &setup.links {
+        symlink(target, inside(path)?)?;
+    }
+    for (path, &size) in &setup.bytes {
+        fs::write(inside(path)?, vec![0x5a; size])?;
+    }
+    Ok(())
+}
+
+/// Every path below `root` with its permission bits and its content or target.
+fn tree(root: &Path) -> Result<BTreeMap<PathBuf, (u32, Vec<u8>)>> {
+    let mut nodes = BTreeMap::new();
+    let mut pending = vec![root.to_owned()];
+    while let Some(dir) = pending.pop() {
+        for entry in fs::read_dir(&dir)? {
+            let path = entry?.path();
+            let metadata = fs::symlink_metadata(&path)?;
+            let content = if metadata.is_dir() {
+                pending.push(path.clone());
+                Vec::new()
+            } else if metadata.is_symlink() {
+                fs::read_link(&path)?.into_os_string().into_encoded_bytes()
+            } else {
+                fs::read(&path)?
+            };
+            nodes.insert(path, (metadata.permissions().mode(), content));
+        }
+    }
+    Ok(nodes)
+}
