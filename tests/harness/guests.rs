@@ -30,7 +30,12 @@ impl Guest {
     /// If it cannot be copied.
     pub fn copy(&self, dir: &Path) -> anyhow::Result<PathBuf> {
         let copy = dir.join("disk.img");
-        must(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(&self.disk).arg(&copy))?;
+        must(
+            Command::new("cp")
+                .args(["--sparse=always", "--reflink=auto"])
+                .arg(&self.disk)
+                .arg(&copy),
+        )?;
         Ok(copy)
     }
 }
@@ -42,13 +47,22 @@ impl Guest {
 pub fn guest(options: &[&str]) -> anyhow::Result<Guest> {
     let cache = root().join("target/guests");
     fs::create_dir_all(&cache).context("creating target/guests")?;
-    let name: String = options.concat().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let name: String = options
+        .concat()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
     let disk = cache.join(format!("debian{name}.img"));
-    let lock = File::create(cache.join(format!("debian{name}.lock"))).context("creating a lock file")?;
+    let lock =
+        File::create(cache.join(format!("debian{name}.lock"))).context("creating a lock file")?;
     lock.lock().context("waiting for another builder")?;
     if !disk.exists() {
         let made = disk.with_extension("part");
-        must(Command::new(root().join("tests/guests/debian.sh")).arg(&made).args(options))?;
+        must(
+            Command::new(root().join("tests/guests/debian.sh"))
+                .arg(&made)
+                .args(options),
+        )?;
         fs::rename(&made, &disk).context("keeping the guest")?;
     }
     Ok(Guest { disk })
@@ -65,16 +79,32 @@ pub fn system_disk(dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
         fs::create_dir_all(tree.join(sub)).context("making a tree")?;
     }
     let write = |path: &str, text: &str| fs::write(tree.join(path), text).context("making a tree");
-    write("etc/os-release", &format!("ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"{name}\"\n"))?;
+    write(
+        "etc/os-release",
+        &format!("ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"{name}\"\n"),
+    )?;
     write("etc/debian_version", "12.5\n")?;
     write("etc/fstab", "/dev/sda / ext4 defaults 0 1\n")?;
     write("etc/hostname", &format!("{name}\n"))?;
-    write("etc/network/interfaces", "auto ens192\niface ens192 inet static\n  address 192.0.2.10/24\n")?;
-    write("var/lib/dpkg/status", "Package: systemd\nStatus: install ok installed\nVersion: 252.1-1\n\n")?;
+    write(
+        "etc/network/interfaces",
+        "auto ens192\niface ens192 inet static\n  address 192.0.2.10/24\n",
+    )?;
+    write(
+        "var/lib/dpkg/status",
+        "Package: systemd\nStatus: install ok installed\nVersion: 252.1-1\n\n",
+    )?;
     write("boot/vmlinuz-6.1.0", "kernel")?;
     write("boot/initrd.img-6.1.0", &"\u{1}".repeat(4097))?;
     let disk = dir.join(format!("{name}.img"));
-    File::create(&disk).and_then(|file| file.set_len(64 << 20)).context("making a disk")?;
-    must(Command::new("mkfs.ext4").args(["-q", "-F", "-d"]).arg(&tree).arg(&disk))?;
+    File::create(&disk)
+        .and_then(|file| file.set_len(64 << 20))
+        .context("making a disk")?;
+    must(
+        Command::new("mkfs.ext4")
+            .args(["-q", "-F", "-d"])
+            .arg(&tree)
+            .arg(&disk),
+    )?;
     Ok(disk)
 }

@@ -25,9 +25,14 @@ pub fn root() -> PathBuf {
 /// The built `refit`, which `cargo build -p refit-cli` puts beside the tests.
 #[must_use]
 pub fn refit() -> Command {
-    let beside = std::env::current_exe().ok().and_then(|test| Some(test.parent()?.parent()?.join("refit")));
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|test| Some(test.parent()?.parent()?.join("refit")));
     let mut command = Command::new(beside.unwrap_or_else(|| "refit".into()));
-    command.env("LIBGUESTFS_BACKEND", "direct").env("LIBGUESTFS_BACKEND_SETTINGS", "force_tcg").env("REFIT_LOG", "info");
+    command
+        .env("LIBGUESTFS_BACKEND", "direct")
+        .env("LIBGUESTFS_BACKEND_SETTINGS", "force_tcg")
+        .env("REFIT_LOG", "info");
     command
 }
 
@@ -48,7 +53,8 @@ impl Run {
     /// # Errors
     /// If there is none, or anything beside it.
     pub fn json(&self) -> anyhow::Result<Value> {
-        serde_json::from_str(&self.stdout).with_context(|| format!("reading the document of {self:?}"))
+        serde_json::from_str(&self.stdout)
+            .with_context(|| format!("reading the document of {self:?}"))
     }
 }
 
@@ -67,7 +73,10 @@ impl From<Output> for Run {
 /// # Errors
 /// If the command cannot be started.
 pub fn run(command: &mut Command) -> anyhow::Result<Run> {
-    Ok(command.output().with_context(|| format!("starting {command:?}"))?.into())
+    Ok(command
+        .output()
+        .with_context(|| format!("starting {command:?}"))?
+        .into())
 }
 
 /// Runs a helper program that must succeed.

@@ -25,7 +25,15 @@ pub fn tree(disk: &Path, format: &str) -> anyhow::Result<BTreeMap<String, String
         handle.mount_ro(&device, &path)?;
     }
     let archive = tempfile::NamedTempFile::new()?;
-    handle.tar_out("/", archive.path(), &TarOut::new().numericowner(true).xattrs(true).selinux(true).acls(true))?;
+    handle.tar_out(
+        "/",
+        archive.path(),
+        &TarOut::new()
+            .numericowner(true)
+            .xattrs(true)
+            .selinux(true)
+            .acls(true),
+    )?;
     handle.close()?;
     read(archive.path())
 }
@@ -41,7 +49,11 @@ fn read(archive: &Path) -> anyhow::Result<BTreeMap<String, String>> {
                 let extension = extension?;
                 // Reading changes these.
                 if !matches!(extension.key(), Ok("atime" | "ctime")) {
-                    extended.push(format!("{:?}={:?}", extension.key_bytes(), extension.value_bytes()));
+                    extended.push(format!(
+                        "{:?}={:?}",
+                        extension.key_bytes(),
+                        extension.value_bytes()
+                    ));
                 }
             }
         }
@@ -74,13 +86,22 @@ fn read(archive: &Path) -> anyhow::Result<BTreeMap<String, String>> {
 
 /// The paths that differ, with what they are in each tree.
 #[must_use]
-pub fn differences(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<String> {
+pub fn differences(
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> Vec<String> {
     let mut paths: Vec<&String> = before.keys().chain(after.keys()).collect();
     paths.sort();
     paths.dedup();
     paths
         .into_iter()
         .filter(|path| before.get(*path) != after.get(*path))
-        .map(|path| format!("{path}: {:?} became {:?}", before.get(path), after.get(path)))
+        .map(|path| {
+            format!(
+                "{path}: {:?} became {:?}",
+                before.get(path),
+                after.get(path)
+            )
+        })
         .collect()
 }

@@ -1,4 +1,5 @@
 //! `refit fix` and `undo` on a real Debian guest.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,48 +16,100 @@ fn fixing_twice_changes_nothing_more_and_undo_brings_every_byte_back() {
     let before = tree(&disk, "raw").unwrap();
 
     let (starts, hypervisor) = counting_hypervisor(dir.path());
-    let plan = run(refit().args(["plan", "--json", "--nic", NIC]).arg(&disk).env("LIBGUESTFS_HV", &hypervisor)).unwrap();
+    let plan = run(refit()
+        .args(["plan", "--json", "--nic", NIC])
+        .arg(&disk)
+        .env("LIBGUESTFS_HV", &hypervisor))
+    .unwrap();
     assert_eq!(plan.code, Some(0), "{plan:?}");
     assert_eq!(starts(), 1, "a plan starts one appliance");
     let plan = plan.json().unwrap();
     assert_eq!(plan["schema"], "refit/plan/v1");
     assert_eq!(plan["guest"]["distro"], "debian");
     let names = &plan["fixups"][0];
-    assert_eq!((&names["id"], &names["verdict"]), (&"nic-names".into(), &"change".into()), "{names:#}");
+    assert_eq!(
+        (&names["id"], &names["verdict"]),
+        (&"nic-names".into(), &"change".into()),
+        "{names:#}"
+    );
     assert_eq!(names["evidence"][0]["name"], "ens192");
     assert_eq!(names["evidence"][0]["mac"], "00:50:56:aa:bb:01");
 
-    let fix = run(refit().args(["fix", "--json", "--nic", NIC]).arg(&disk).env("LIBGUESTFS_HV", &hypervisor)).unwrap();
+    let fix = run(refit()
+        .args(["fix", "--json", "--nic", NIC])
+        .arg(&disk)
+        .env("LIBGUESTFS_HV", &hypervisor))
+    .unwrap();
     assert_eq!(fix.code, Some(0), "{fix:?}");
     assert_eq!(starts(), 2, "a fix starts one appliance");
     let fix = fix.json().unwrap();
-    assert_eq!((&fix["applied"], &fix["checked"]), (&true.into(), &true.into()));
-    assert_eq!(fix["fixups"], plan["fixups"], "a fix does what the plan says");
+    assert_eq!(
+        (&fix["applied"], &fix["checked"]),
+        (&true.into(), &true.into())
+    );
+    assert_eq!(
+        fix["fixups"], plan["fixups"],
+        "a fix does what the plan says"
+    );
     let fixed = tree(&disk, "raw").unwrap();
     let changed = differences(&before, &fixed);
-    assert!(changed.iter().any(|line| line.contains("10-refit-ens192.link")), "{changed:#?}");
-    assert!(changed.iter().any(|line| line.contains("initrd.img-")), "{changed:#?}");
+    assert!(
+        changed
+            .iter()
+            .any(|line| line.contains("10-refit-ens192.link")),
+        "{changed:#?}"
+    );
+    assert!(
+        changed.iter().any(|line| line.contains("initrd.img-")),
+        "{changed:#?}"
+    );
 
-    let again = run(refit().args(["fix", "--json", "--nic", NIC]).arg(&disk)).unwrap().json().unwrap();
+    let again = run(refit().args(["fix", "--json", "--nic", NIC]).arg(&disk))
+        .unwrap()
+        .json()
+        .unwrap();
     assert_eq!(again["fixups"][0]["verdict"], "fine");
-    assert_eq!(again["fixups"][0]["changes"].as_array().map(Vec::len), Some(0));
+    assert_eq!(
+        again["fixups"][0]["changes"].as_array().map(Vec::len),
+        Some(0)
+    );
     assert!(again.get("undo").is_none());
 
-    let undo = run(refit().arg("undo").arg(fix["undo"].as_str().unwrap()).arg(&disk)).unwrap();
+    let undo = run(refit()
+        .arg("undo")
+        .arg(fix["undo"].as_str().unwrap())
+        .arg(&disk))
+    .unwrap();
     assert_eq!(undo.code, Some(0), "{undo:?}");
-    assert_eq!(differences(&before, &tree(&disk, "raw").unwrap()), Vec::<String>::new());
+    assert_eq!(
+        differences(&before, &tree(&disk, "raw").unwrap()),
+        Vec::<String>::new()
+    );
 
-    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with(".refit")), "no state is left: {left:?}");
+    let left: Vec<_> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(
+        left.iter()
+            .all(|name| !name.to_string_lossy().starts_with(".refit")),
+        "no state is left: {left:?}"
+    );
 }
 
 /// A qemu for libguestfs that counts how often it boots an appliance.
 fn counting_hypervisor(dir: &Path) -> (impl Fn() -> usize, std::path::PathBuf) {
     let (script, log) = (dir.join("qemu"), dir.join("starts"));
-    let text = format!("#!/bin/sh\ncase \"$*\" in *-kernel*) echo start >> '{}';; esac\nexec qemu-system-x86_64 \"$@\"\n", log.display());
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in *-kernel*) echo start >> '{}';; esac\nexec qemu-system-x86_64 \"$@\"\n",
+        log.display()
+    );
     fs::write(&script, text).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    (move || fs::read_to_string(&log).unwrap_or_default().lines().count(), script)
+    (
+        move || fs::read_to_string(&log).unwrap_or_default().lines().count(),
+        script,
+    )
 }
 
 #[test]
@@ -64,7 +117,10 @@ fn a_killed_fix_leaves_the_old_disk_or_the_new_one() {
     let dir = tempfile::tempdir().unwrap();
     let original = guest(&[]).unwrap();
     // From the start of the appliance to after the commit, spread over a run's usual time.
-    for (round, seconds) in [2.0, 9.0, 14.0, 17.0, 19.0, 21.0, 23.0, 25.0].into_iter().enumerate() {
+    for (round, seconds) in [2.0, 9.0, 14.0, 17.0, 19.0, 21.0, 23.0, 25.0]
+        .into_iter()
+        .enumerate()
+    {
         let here = dir.path().join(round.to_string());
         fs::create_dir(&here).unwrap();
         let disk = original.copy(&here).unwrap();
@@ -80,12 +136,27 @@ fn a_killed_fix_leaves_the_old_disk_or_the_new_one() {
         child.wait().unwrap();
         let recovered = run(refit().args(["recover", "--json"]).arg(&disk)).unwrap();
         assert_eq!(recovered.code, Some(0), "{recovered:?}");
-        let same = must(std::process::Command::new("qemu-img").args(["compare", "-f", "raw", "-F", "raw"]).arg(original.disk()).arg(&disk)).is_ok();
+        let same = must(
+            std::process::Command::new("qemu-img")
+                .args(["compare", "-f", "raw", "-F", "raw"])
+                .arg(original.disk())
+                .arg(&disk),
+        )
+        .is_ok();
         if !same {
-            let plan = run(refit().args(["plan", "--json", "--nic", NIC]).arg(&disk)).unwrap().json().unwrap();
-            assert_eq!(plan["fixups"][0]["verdict"], "fine", "after {seconds} s the disk is neither old nor new");
+            let plan = run(refit().args(["plan", "--json", "--nic", NIC]).arg(&disk))
+                .unwrap()
+                .json()
+                .unwrap();
+            assert_eq!(
+                plan["fixups"][0]["verdict"], "fine",
+                "after {seconds} s the disk is neither old nor new"
+            );
         }
-        println!("killed after {seconds} s: the disk is {}", if same { "the old one" } else { "the new one" });
+        println!(
+            "killed after {seconds} s: the disk is {}",
+            if same { "the old one" } else { "the new one" }
+        );
         fs::remove_dir_all(&here).unwrap();
     }
 }

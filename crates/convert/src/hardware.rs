@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use refit_engine::{Nic, nic};
 use refit_machine::ova::Descriptor;
 use refit_machine::{Mac, Machine, libvirt, ova, ovf, vmx};
 use refit_v2v::Input;
@@ -88,6 +89,43 @@ pub(crate) fn complete(machine: &mut Machine, source: Option<&Machine>, name: &s
     for (index, nic) in machine.nics.iter_mut().enumerate() {
         nic.mac.get_or_insert_with(|| generated_mac(name, index));
     }
+}
+
+/// The resulting machine's NICs, with what the source's description knows of each.
+pub(crate) fn nics(machine: &Machine, source: Option<&Machine>) -> Vec<Nic> {
+    let known = source
+        .map(|source| nic::from_machine(source, "the source's hardware"))
+        .unwrap_or_default();
+    nic::from_machine(machine, "the converted machine")
+        .into_iter()
+        .map(|nic| {
+            known
+                .iter()
+                .find(|known| known.mac == nic.mac)
+                .cloned()
+                .unwrap_or(nic)
+        })
+        .collect()
+}
+
+/// The machine with its NICs on libvirt's own network: the source's networks ("VM Network") exist on
+/// no KVM host, and libvirt would define the machine but never start it.
+pub(crate) fn on_default_network(machine: &Machine, notes: &mut Vec<String>) -> Machine {
+    let mut machine = machine.clone();
+    for (index, nic) in machine.nics.iter_mut().enumerate() {
+        if let Some(network) = nic
+            .network
+            .replace("default".to_owned())
+            .filter(|network| network != "default")
+        {
+            notes.push(format!(
+                "libvirt: NIC {} was on {network:?}; the domain has it on the network \"default\"",
+                index + 1
+            ));
+        }
+        nic.bridge = false;
+    }
+    machine
 }
 
 /// An address in the range that KVM uses (52:54:00), the same for the same machine every time.

@@ -61,8 +61,10 @@ pub struct Conversion {
     pub machine: Machine,
     /// What was left beside this report.
     pub files: Files,
-    /// What somebody should look at.
+    /// What somebody should look at, beside virt-v2v's own warnings and the fixups' verdicts.
     pub warnings: Vec<String>,
+    /// What the descriptions of the machine cannot carry, or leave to whoever defines it.
+    pub notes: Vec<String>,
     /// Seconds from start to end.
     pub seconds: f64,
 }
@@ -109,7 +111,7 @@ pub fn convert(
     let start = Instant::now();
     let staging = output_dir::Staging::create(&options.out)?;
     let source = hardware::read_source(&options.v2v.input);
-    let mut warnings: Vec<String> = source.warning.into_iter().collect();
+    let warnings: Vec<String> = source.warning.into_iter().collect();
 
     let mut v2v = options.v2v.clone();
     v2v.out_dir = staging.path().to_owned();
@@ -133,7 +135,6 @@ pub fn convert(
             });
         }
     };
-    warnings.extend(converted.outcome.warnings.iter().cloned());
     let mut machine =
         libvirt::parse(&converted.xml).context("reading virt-v2v's description of the machine")?;
     hardware::complete(&mut machine, source.machine.as_ref(), &v2v.name);
@@ -180,14 +181,12 @@ pub fn convert(
         disk.format = Some(format.as_str().to_owned());
     }
     let kubevirt = refit_kubevirt::Options::default();
+    let mut notes = refit_kubevirt::notes(&machine, &kubevirt);
     let manifest = refit_kubevirt::virtual_machine(&machine, &kubevirt)
         .and_then(|manifest| manifest.to_yaml())
         .context("writing the KubeVirt manifest")?;
-    write(
-        &staging,
-        &files.libvirt,
-        libvirt::write(&machine).as_bytes(),
-    )?;
+    let domain = hardware::on_default_network(&machine, &mut notes);
+    write(&staging, &files.libvirt, libvirt::write(&domain).as_bytes())?;
     write(&staging, &files.kubevirt, manifest.as_bytes())?;
     for (made, path) in converted.disks.iter().zip(&files.disks) {
         fs::rename(made, staging.staged(path))
@@ -211,6 +210,7 @@ pub fn convert(
         machine,
         files,
         warnings,
+        notes,
         seconds: (start.elapsed().as_secs_f64() * 10.0).round() / 10.0,
     };
     let json = serde_json::to_vec_pretty(&conversion).context("writing the report")?;
@@ -242,15 +242,10 @@ fn fix(
     undo: &Path,
     observer: &mut dyn FnMut(Stage),
 ) -> anyhow::Result<Report> {
-    let known = source
-        .map(|source| nic::from_machine(source, "the source's hardware"))
-        .unwrap_or_default();
-    let resulting = nic::from_machine(machine, "the converted machine");
     let request = Request {
         nics: nic::merge(
-            resulting
+            hardware::nics(machine, source)
                 .into_iter()
-                .chain(known)
                 .chain(options.nics.iter().cloned()),
         )?,
         ..options.job.request.clone()

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use refit_guestfs::CancelHandle;
 
 use crate::backend::{Backend, GuestfsBackend, RootBackend};
@@ -169,9 +169,7 @@ fn read_only<T>(
         Target::Disks(specs) => {
             let mut drives = Vec::new();
             for spec in specs {
-                if let Some(pending) = disks::pending(&spec.path, &settings.disks)? {
-                    anyhow::ensure!(pending.kind == PendingKind::Leftover, "{pending}");
-                }
+                not_pending(spec, settings)?;
                 let image = Image::probe(spec, Access::Read, &settings.disks)?;
                 drives.push(drive(
                     image.path(),
@@ -250,6 +248,14 @@ pub fn undo(
     Ok(restored)
 }
 
+/// Refuses a disk that another run is working on, or whose commit was interrupted.
+fn not_pending(spec: &DiskSpec, settings: &Settings<'_>) -> anyhow::Result<()> {
+    match disks::pending(&spec.path, &settings.disks)? {
+        Some(pending) if pending.kind != PendingKind::Leftover => bail!("{pending}"),
+        _ => Ok(()),
+    }
+}
+
 /// What a writing command does with the opened guest: its result, and whether it wrote anything.
 type Written<T> = Result<(T, bool), Failure>;
 type Timings = [(&'static str, f64); 2];
@@ -275,11 +281,7 @@ fn write<T>(
         Target::Disks(specs) => specs,
     };
     for spec in specs {
-        if let Some(pending) = disks::pending(&spec.path, &settings.disks)? {
-            if pending.kind != PendingKind::Leftover {
-                return Err(anyhow::anyhow!("{pending}").into());
-            }
-        }
+        not_pending(spec, settings)?;
     }
     if settings.in_place {
         let mut drives = Vec::new();

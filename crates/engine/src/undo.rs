@@ -325,7 +325,7 @@ impl UndoEntry {
             backend.remove(&self.path)?;
         }
         match &self.before {
-            Before::Absent => return Ok(()),
+            Before::Absent => Ok(()),
             Before::File {
                 content,
                 attributes,

@@ -326,7 +326,7 @@ mod tests {
             ]
         );
         assert!(
-            line.args[1]
+            line.args[2]
                 .to_string_lossy()
                 .starts_with("--machine-readable=file:/")
         );

@@ -64,9 +64,9 @@ impl Roots {
 
 /// `libguestfs: trace: v2v: inspect_os = ["/dev/sda1", "/dev/sda2"]`
 fn answer(line: &str) -> Option<&str> {
-    let (_, list) = line
-        .strip_prefix("libguestfs: trace: ")?
-        .split_once(ANSWER)?;
+    // An unfinished line of the console may stand before it.
+    let (_, trace) = line.split_once("libguestfs: trace: ")?;
+    let (_, list) = trace.split_once(ANSWER)?;
     list.strip_suffix(']')
 }
 
@@ -92,5 +92,12 @@ mod tests {
                 ("/dev/sda2", "Fedora Linux 39")
             ]
         );
+    }
+
+    #[test]
+    fn the_console_may_be_interrupted() {
+        let line = "    palibguestfs: trace: v2v: inspect_os = [\"/dev/sda1\", \"/dev/sda2\"]";
+        assert_eq!(answer(line), Some("\"/dev/sda1\", \"/dev/sda2\""));
+        assert_eq!(answer("libguestfs: trace: v2v: inspect_os"), None);
     }
 }

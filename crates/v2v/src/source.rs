@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -117,6 +118,16 @@ fn check_image(
             format!("{}: qemu-img info: {error}", path.display()),
         )
     })?;
+    // For raw images `qemu-img info` does not ask for the lock.
+    if is_being_written(path) {
+        return Err(ConvertError::new(
+            ErrorKind::ImageInUse,
+            format!(
+                "{}: another process has it open for writing",
+                path.display()
+            ),
+        ));
+    }
     if found.format == "luks" && format.is_none() {
         return Ok(Some("raw".to_owned()));
     }
@@ -163,6 +174,28 @@ fn qemu_img(args: &[&str], path: &Path, env: &Environment) -> Result<Output, Con
         .map_err(|error| io_error(&error, "running qemu-img"))
 }
 
+/// Whether a qemu program has the image open for writing: it then holds a lock on byte 101
+/// (QEMU, block/file-posix.c: `RAW_LOCK_PERM_BASE` plus the number of the write permission).
+fn is_being_written(path: &Path) -> bool {
+    let (Ok(meta), Ok(locks)) = (path.metadata(), std::fs::read_to_string("/proc/locks")) else {
+        return false;
+    };
+    let (major, minor) = (rustix::fs::major(meta.dev()), rustix::fs::minor(meta.dev()));
+    let file = format!("{major:02x}:{minor:02x}:{}", meta.ino());
+    locks.lines().any(|line| is_write_lock(line, &file))
+}
+
+/// `1: OFDLCK ADVISORY READ -1 fe:00:10011060 100 101` (proc(5)).
+fn is_write_lock(line: &str, file: &str) -> bool {
+    const WRITE: u64 = 101;
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let [_, "OFDLCK", .., on, start, end] = fields.as_slice() else {
+        return false;
+    };
+    let range = start.parse().ok().zip(end.parse().ok());
+    *on == file && range.is_some_and(|(start, end): (u64, u64)| (start..=end).contains(&WRITE))
+}
+
 /// qemu-img's complaint as an error.
 fn refused(path: &Path, output: &Output) -> ConvertError {
     let text = String::from_utf8_lossy(&output.stderr);
@@ -191,6 +224,22 @@ fn not_an_image(path: &Path, problem: &str) -> ConvertError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn qemus_write_lock() {
+        let lock = |text| is_write_lock(text, "fe:00:7");
+        assert!(lock("2: OFDLCK ADVISORY  READ -1 fe:00:7 100 101"));
+        assert!(
+            !lock("1: OFDLCK ADVISORY  READ -1 fe:00:7 201 201"),
+            "refuses writers"
+        );
+        assert!(
+            !lock("1: OFDLCK ADVISORY  READ -1 fe:00:8 100 101"),
+            "another file"
+        );
+        assert!(!lock("1: POSIX  ADVISORY  WRITE 9 fe:00:7 0 EOF"));
+        assert!(!lock(""));
+    }
 
     #[test]
     fn what_needs_no_tool_to_be_refused() {

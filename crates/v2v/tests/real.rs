@@ -174,15 +174,15 @@ fn an_image_that_another_process_writes() {
             .write_all(b"{\"execute\": \"qmp_capabilities\"}\n")
             .unwrap();
         let answers = BufReader::new(machine.stdout.take().unwrap()).lines();
-        assert!(
-            answers
-                .map_while(Result::ok)
-                .any(|line| line.contains("return"))
-        );
+        let ready = answers
+            .map_while(Result::ok)
+            .any(|line| line.contains("return"));
         let error = bench.fail(disk);
-        assert_eq!(error.kind, ErrorKind::ImageInUse, "{error}");
+        // Before anything is asserted: a panic must not leave the machine behind.
         machine.kill().unwrap();
         machine.wait().unwrap();
+        assert!(ready);
+        assert_eq!(error.kind, ErrorKind::ImageInUse, "{error}");
     }
     bench.assert_clean();
 }
@@ -411,4 +411,46 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
         thread::sleep(Duration::from_millis(100));
     }
     panic!("not within a minute: {what}");
+}
+
+/// A whole conversion takes minutes, so it is done only for a disk that `REFIT_V2V_DISK` names.
+#[test]
+fn a_whole_conversion() {
+    let Some(disk) = std::env::var_os("REFIT_V2V_DISK").map(PathBuf::from) else {
+        println!("skipped: REFIT_V2V_DISK names no bootable Linux disk");
+        return;
+    };
+    let _alone = alone();
+    let bench = Bench::new();
+    let mut options = bench.options("unused");
+    options.input = Input::Disk {
+        path: disk,
+        format: None,
+    };
+    let (result, events) = bench.run(&options);
+    let conversion = result.unwrap();
+    assert_eq!(conversion.disks, [bench.path("out/guest-sda")]);
+    assert!(conversion.xml.contains("<domain"), "{}", conversion.xml);
+    assert_eq!(conversion.outcome.virtio, Some(true));
+    assert!(
+        conversion
+            .outcome
+            .timings
+            .iter()
+            .any(|timing| timing.phase == Phase::Convert && timing.seconds > 1.0)
+    );
+    let copied = events.iter().rev().find_map(|event| match event {
+        Event::Copy {
+            disk: 1,
+            disks: 1,
+            percent,
+            bytes,
+            total,
+        } => Some((*percent, *bytes, *total)),
+        _ => None,
+    });
+    let (percent, bytes, total) = copied.unwrap();
+    assert_eq!(percent, 100);
+    assert!(bytes.is_some() && bytes == total, "{bytes:?} of {total:?}");
+    assert_eq!(fs::read_dir(bench.path("tmp")).unwrap().count(), 0);
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use refit_convert::{Conversion, Options, Stage};
 use refit_engine::{Job, disks};
 use refit_v2v::{
-    CancelToken, ConvertError, ConvertOptions, Environment, Event, Input, ParseKeyError, Root,
-    Tools,
+    CancelToken, ConvertError, ConvertOptions, Environment, Event, Input, ParseKeyError, Phase,
+    Root, Tools,
 };
 
 use super::{guest, plan, request};
@@ -127,6 +127,10 @@ fn input(args: &ConvertArgs) -> anyhow::Result<Input> {
 
 fn show(progress: &Progress, stage: &Stage) {
     match stage {
+        // The copy of each disk is a phase with a bar of its own.
+        Stage::V2v(Event::Phase {
+            phase: Phase::Copy, ..
+        }) => {}
         Stage::V2v(Event::Phase { text, .. }) => progress.phase(text),
         Stage::V2v(Event::Copy {
             disk,
@@ -167,6 +171,9 @@ fn text(conversion: &Conversion) -> String {
     }
     for warning in &conversion.warnings {
         let _ = writeln!(text, "warning: {}", crate::render::printable(warning));
+    }
+    for note in &conversion.notes {
+        let _ = writeln!(text, "note: {}", crate::render::printable(note));
     }
     let files = &conversion.files;
     let _ = writeln!(

@@ -77,7 +77,7 @@ pub enum DiskError {
         /// How to make a supported image of it.
         advice: &'static str,
     },
-    /// The image can be read but not written: VMDK streamOptimized and fixed-purpose formats.
+    /// The image can be read but not written: VMDK streamOptimized, and VMDK of unknown types.
     #[error(
         "{}: a {what} image cannot be changed in place; \
          convert it first: qemu-img convert -O qcow2 IMAGE NEW.qcow2", path.display()

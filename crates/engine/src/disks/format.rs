@@ -291,7 +291,9 @@ const OTHER_FILES: &[(usize, &[u8], &str)] = &[
 mod tests {
     use super::*;
 
-    fn sample(parts: &[(usize, &[u8])]) -> Sample {
+    type Parts<'a> = &'a [(usize, &'a [u8])];
+
+    fn sample(parts: Parts) -> Sample {
         let mut disk = vec![0; 128 * 1024];
         for (offset, bytes) in parts {
             disk[*offset..offset + bytes.len()].copy_from_slice(bytes);
@@ -306,7 +308,7 @@ mod tests {
     #[test]
     fn detects_by_content() {
         const BOOT: (usize, &[u8]) = (510, &[0x55, 0xaa]);
-        let cases: &[(&[(usize, &[u8])], Detected)] = &[
+        let cases: &[(Parts, Detected)] = &[
             (&[(0, b"QFI\xfb\0\0\0\x03")], Detected::Image(Format::Qcow2)),
             (&[(0, b"QFI\xfb\0\0\0\x02")], Detected::Image(Format::Qcow2)),
             (

@@ -74,11 +74,11 @@ pub(super) fn installed(guest: &Guest<'_>) -> anyhow::Result<Vec<Kernel>> {
         for dir in &boot_loader_spec {
             let dir = dir.join(&kernel.release);
             for name in ["initrd", "initramfs", "initrd.img"] {
-                if kernel.initramfs.is_none() && guest.exists(&dir.join(name))? {
+                if kernel.initramfs.is_none() && guest.exists(dir.join(name))? {
                     kernel.initramfs = Some(dir.join(name));
                 }
             }
-            if kernel.image.is_none() && guest.exists(&dir.join("linux"))? {
+            if kernel.image.is_none() && guest.exists(dir.join("linux"))? {
                 kernel.image = Some(dir.join("linux"));
             }
         }
