@@ -85,12 +85,32 @@ pub(crate) fn default_routes(answer: &str) -> Vec<String> {
     routes.take(MAX_NICS).map(str::to_owned).collect()
 }
 
-/// The names in the answer to [`FAILED_UNITS`].
+/// Endings of unit names (systemd.unit(5)).
+const UNIT_TYPES: [&str; 11] = [
+    "service",
+    "socket",
+    "device",
+    "mount",
+    "automount",
+    "swap",
+    "target",
+    "path",
+    "timer",
+    "slice",
+    "scope",
+];
+
+/// The names in the answer to [`FAILED_UNITS`]. While the guest is still booting, systemd writes
+/// its own lines to the same console: what is no unit's name is left out.
 pub(crate) fn failed_units(answer: &str) -> Vec<String> {
-    let names = answer
+    let is_unit = |word: &&str| {
+        word.rsplit_once('.')
+            .is_some_and(|(_, kind)| UNIT_TYPES.contains(&kind))
+    };
+    let words = answer
         .lines()
         .filter_map(|line| line.split_whitespace().next());
-    names.take(100).map(str::to_owned).collect()
+    words.filter(is_unit).take(100).map(str::to_owned).collect()
 }
 
 /// The first line that says something.
@@ -140,7 +160,9 @@ mod tests {
         let many = "e 00:50:56:aa:bb:01 up x\n".repeat(1000);
         assert_eq!(nics(&many, "").len(), MAX_NICS);
         assert_eq!(
-            failed_units("a.service loaded failed failed A\nb.mount loaded\n"),
+            failed_units(
+                "a.service loaded failed failed A\n[  OK  ] Started x.service\nb.mount loaded\n"
+            ),
             ["a.service", "b.mount"]
         );
         let routes =

@@ -40,7 +40,8 @@ fn main() -> ExitCode {
     };
     let exit = match result {
         Ok(exit) => exit,
-        Err(_) if interrupt.is_raised() => {
+        // Where something was changed, how to go back matters more than why it ended.
+        Err(error) if interrupt.is_raised() && !output::has_changed(&error) => {
             output.interrupted();
             Exit::Interrupted
         }

@@ -43,6 +43,13 @@ impl From<Exit> for ExitCode {
 #[error("{0}")]
 pub struct UsageError(pub String);
 
+/// Whether the disks or the directory may have been changed before it failed.
+pub fn has_changed(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Failure>()
+        .is_some_and(|failure| failure.changed)
+}
+
 /// Standard output and error.
 #[derive(Debug)]
 pub struct Output {
@@ -94,10 +101,7 @@ impl Output {
     pub fn fail(&self, error: &anyhow::Error) -> Exit {
         let exit = if error.downcast_ref::<UsageError>().is_some() {
             Exit::Usage
-        } else if error
-            .downcast_ref::<Failure>()
-            .is_some_and(|failure| failure.changed)
-        {
+        } else if has_changed(error) {
             Exit::Changed
         } else {
             Exit::Failed

@@ -15,7 +15,7 @@ use refit_engine::disks::{DiskSpec, Format};
 use refit_engine::target::{self, Progress, Settings, Target};
 use refit_engine::{Job, Nic, Report, Request, nic};
 use refit_machine::{Machine, libvirt};
-use refit_v2v::{CancelToken, ConvertOptions, Event, OutputFormat, Tools};
+use refit_v2v::{Accel, CancelToken, ConvertOptions, Event, OutputFormat, Tools};
 use serde::Serialize;
 
 pub use output_dir::OutputDirError;
@@ -116,6 +116,9 @@ pub fn convert(
     let mut v2v = options.v2v.clone();
     v2v.out_dir = staging.path().to_owned();
     v2v.settings.log = staging.path().join(LOG);
+    if (settings.force_tcg)() {
+        v2v.settings.accel = Accel::ForceTcg;
+    }
     let converted = match refit_v2v::run(
         tools,
         &v2v,

@@ -46,8 +46,8 @@ pub struct Settings<'s> {
     pub os_device: Option<String>,
     /// Keys of encrypted volumes.
     pub keys: Vec<Key>,
-    /// Emulate the appliance instead of using KVM.
-    pub force_tcg: bool,
+    /// Whether to emulate the appliance instead of using KVM; asked when one is about to start.
+    pub force_tcg: &'s dyn Fn() -> bool,
     /// How long the appliance may take to start.
     pub launch_limit: Duration,
     /// Write to the disks themselves instead of to overlays.
@@ -65,7 +65,6 @@ impl fmt::Debug for Settings<'_> {
         f.debug_struct("Settings")
             .field("os_device", &self.os_device)
             .field("keys", &self.keys)
-            .field("force_tcg", &self.force_tcg)
             .field("in_place", &self.in_place)
             .finish_non_exhaustive()
     }
@@ -348,7 +347,7 @@ fn open(
     let mut options = OpenOptions {
         os_device: settings.os_device.clone(),
         keys: settings.keys.clone(),
-        force_tcg: settings.force_tcg,
+        force_tcg: (settings.force_tcg)(),
         launch_limit: settings.launch_limit,
         on_handle: &mut *settings.on_handle,
     };

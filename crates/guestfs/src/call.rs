@@ -96,7 +96,7 @@ impl Call<'_> {
         })
     }
 
-    /// Makes the call.
+    /// Makes the call, unless the handle was stopped.
     ///
     /// `failed` recognises the error value. `convert` takes over what the
     /// function returned, and frees it.
@@ -107,6 +107,9 @@ impl Call<'_> {
         convert: impl FnOnce(C) -> T,
     ) -> Result<T> {
         let handle = self.handle;
+        if handle.shared.is_stopped() {
+            return Err(self.cancelled());
+        }
         if handle.busy.replace(true) {
             return Err(Error::Reentrant { call: self.name });
         }
@@ -127,6 +130,13 @@ impl Call<'_> {
         result
     }
 
+    fn cancelled(self) -> Error {
+        Error::Cancelled {
+            call: self.name,
+            path: self.path,
+        }
+    }
+
     /// Copies the error of the call that just failed on this thread.
     fn last_error(self) -> Error {
         let raw = self.handle.raw();
@@ -135,10 +145,7 @@ impl Call<'_> {
         // SAFETY: as above; NULL, or a string that lives until the next call.
         let message = unsafe { last_message(raw) };
         if errno == libc::EINTR {
-            return Error::Cancelled {
-                call: self.name,
-                path: self.path,
-            };
+            return self.cancelled();
         }
         let message = message.unwrap_or_else(|| "libguestfs gave no reason".to_owned());
         let message = match message

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use refit_guestfs_sys as sys;
@@ -14,6 +15,8 @@ pub(crate) struct Shared {
     raw: Mutex<*mut sys::guestfs_h>,
     /// The launch that runs now.
     launch: Mutex<Option<Arc<Watch>>>,
+    /// No further call is to be made.
+    stopped: AtomicBool,
 }
 
 // SAFETY: the pointer is used for `guestfs_user_cancel` only, which may be
@@ -28,6 +31,7 @@ impl Shared {
         Self {
             raw: Mutex::new(raw.as_ptr()),
             launch: Mutex::new(None),
+            stopped: AtomicBool::new(false),
         }
     }
 
@@ -39,6 +43,10 @@ impl Shared {
 
     pub(crate) fn is_closed(&self) -> bool {
         lock(&self.raw).is_null()
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
     }
 
     pub(crate) fn set_launch(&self, watch: Option<Arc<Watch>>) {
@@ -73,8 +81,7 @@ impl CancelHandle {
     /// transfer that runs now, with [`Error::Cancelled`](crate::Error).
     ///
     /// A transfer forgets a request that came before it began, and other calls
-    /// do not notice one, so a caller that wants to stop also keeps a flag of
-    /// its own, or repeats this. A launch is ended by killing its processes,
+    /// do not notice one: [`stop`](Self::stop) is for who wants to end it all. A launch is ended by killing its processes,
     /// which works for the direct backend only. What a transfer has written
     /// so far stays.
     ///
@@ -92,11 +99,26 @@ impl CancelHandle {
         unsafe { sys::guestfs_user_cancel(*raw) };
         true
     }
+
+    /// Ends what runs now as [`cancel`](Self::cancel) does, and has every later
+    /// call refused with [`Error::Cancelled`](crate::Error). Another call that runs now
+    /// is completed first.
+    ///
+    /// The appliance is shut down in order when the handle is closed, and
+    /// [`Handle::close`](crate::Handle::close) then says that the work was cancelled: its owner
+    /// cannot take it for complete.
+    ///
+    /// False means that the handle is closed, and nothing was done.
+    pub fn stop(&self) -> bool {
+        // Before the launch is looked at: one that begins now sees it.
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        self.cancel()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::{CancelHandle, Handle};
+    use crate::{CancelHandle, Error, Handle};
 
     const fn send_sync_clone<T: Send + Sync + Clone>() {}
     const _: () = send_sync_clone::<CancelHandle>();
@@ -114,5 +136,23 @@ mod tests {
         let cancel = handle.cancel_handle().clone();
         drop(handle);
         assert!(!cancel.cancel());
+    }
+
+    #[test]
+    fn a_stopped_handle_refuses_every_call_and_says_so_when_it_is_closed() {
+        let handle = Handle::new().unwrap();
+        assert!(handle.cancel_handle().stop());
+        for (call, result) in [
+            ("launch", handle.launch()),
+            ("set_pgroup", handle.set_pgroup(true)),
+            ("shutdown", handle.shutdown()),
+        ] {
+            let error = result.unwrap_err();
+            assert!(
+                matches!(error, Error::Cancelled { call: refused, .. } if refused == call),
+                "{error:?}"
+            );
+        }
+        assert!(handle.close().is_err());
     }
 }

@@ -75,7 +75,8 @@ pub enum Error {
         /// The guest path.
         path: Vec<u8>,
     },
-    /// [`CancelHandle::cancel`](crate::CancelHandle::cancel) ended the call.
+    /// [`CancelHandle::cancel`](crate::CancelHandle::cancel) ended the call, or
+    /// [`CancelHandle::stop`](crate::CancelHandle::stop) kept it from being made.
     #[error("libguestfs: {}: cancelled", subject(call, path.as_deref()))]
     Cancelled {
         /// The C function without `guestfs_`.

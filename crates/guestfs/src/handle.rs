@@ -130,9 +130,17 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// As [`shutdown`](Self::shutdown); the handle is closed all the same.
+    /// As [`shutdown`](Self::shutdown), and [`Error::Cancelled`] after
+    /// [`CancelHandle::stop`]; the handle is closed all the same.
     pub fn close(mut self) -> Result<()> {
-        let result = self.shutdown();
+        let result = match self.shutdown() {
+            // It was stopped while it shut down.
+            Ok(()) if self.shared.is_stopped() => Err(Error::Cancelled {
+                call: "shutdown",
+                path: None,
+            }),
+            result => result,
+        };
         self.release();
         if let Some(payload) = self.take_panic() {
             resume_unwind(payload);

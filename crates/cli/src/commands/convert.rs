@@ -39,13 +39,8 @@ pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow
         &args.open,
         disks::Options::default(),
         false,
-        true,
         interrupt,
         |settings| {
-            let mut options = options;
-            if settings.force_tcg {
-                options.v2v.settings.accel = refit_v2v::Accel::ForceTcg;
-            }
             // The disks that are committed to are this run's own: stopping in the middle of it harms
             // nobody.
             refit_convert::convert(&options, &tools, settings, &cancel, &mut |stage| {

@@ -27,12 +27,10 @@ pub fn run(args: &FixArgs, output: &Output, interrupt: &Interrupt) -> anyhow::Re
         let target = guest::target(&args.guest)?;
         let undo = undo_path(args)?;
         let disks = guest::disk_options(&args.guest);
-        let appliance = args.guest.root.is_none();
         guest::with_settings(
             &args.guest.open,
             disks,
             args.in_place,
-            appliance,
             interrupt,
             |settings| target::fix(&target, settings, job, &undo),
         )??

@@ -1,5 +1,6 @@
 //! From arguments to an opened guest.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use refit_boot::kvm;
@@ -41,7 +42,7 @@ pub fn disk_options(args: &GuestArgs) -> disks::Options {
 
 /// Whether the appliance must be emulated. The probe costs a fraction of a second where KVM works
 /// or is missing, and saves minutes where it opens but hangs.
-pub fn force_tcg(accel: Accel) -> bool {
+fn force_tcg(accel: Accel) -> bool {
     match accel {
         Accel::Tcg => true,
         Accel::Kvm => false,
@@ -62,7 +63,6 @@ pub fn with_settings<T>(
     open: &OpenArgs,
     disks: disks::Options,
     in_place: bool,
-    needs_appliance: bool,
     interrupt: &Interrupt,
     action: impl FnOnce(&mut Settings<'_>) -> T,
 ) -> anyhow::Result<T> {
@@ -73,16 +73,17 @@ pub fn with_settings<T>(
         .map(|key| key.parse())
         .collect::<Result<_, anyhow::Error>>()
         .map_err(|error| UsageError(format!("{error:#}")))?;
+    let emulate = OnceCell::new();
     let mut settings = Settings {
         os_device: open.os_device.clone(),
         keys,
-        force_tcg: needs_appliance && force_tcg(open.accel),
+        force_tcg: &|| *emulate.get_or_init(|| force_tcg(open.accel)),
         launch_limit: LAUNCH_LIMIT,
         in_place,
         disks,
         on_handle: &mut |handle| {
             interrupt.on_raise(move || {
-                handle.cancel();
+                handle.stop();
             });
         },
         progress: &mut |step| {

@@ -12,15 +12,9 @@ use crate::render;
 pub fn run(args: &InspectArgs, output: &Output, interrupt: &Interrupt) -> anyhow::Result<Exit> {
     let target = guest::target(&args.guest)?;
     let disks = guest::disk_options(&args.guest);
-    let appliance = args.guest.root.is_none();
-    let facts = guest::with_settings(
-        &args.guest.open,
-        disks,
-        false,
-        appliance,
-        interrupt,
-        |settings| target::inspect(&target, settings),
-    )??;
+    let facts = guest::with_settings(&args.guest.open, disks, false, interrupt, |settings| {
+        target::inspect(&target, settings)
+    })??;
     output.print(
         &json!({"schema": "refit/inspect/v1", "guest": facts}),
         || render::facts(&facts),

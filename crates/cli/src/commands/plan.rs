@@ -30,15 +30,9 @@ pub fn plan(
     };
     let target = guest::target(guest_args)?;
     let disks = guest::disk_options(guest_args);
-    let appliance = guest_args.root.is_none();
-    guest::with_settings(
-        &guest_args.open,
-        disks,
-        false,
-        appliance,
-        interrupt,
-        |settings| target::plan(&target, settings, job),
-    )?
+    guest::with_settings(&guest_args.open, disks, false, interrupt, |settings| {
+        target::plan(&target, settings, job)
+    })?
 }
 
 /// The report for people.

@@ -14,12 +14,10 @@ pub fn run(args: &UndoArgs, output: &Output, interrupt: &Interrupt) -> anyhow::R
     let undo = UndoFile::load(&args.undo)?;
     let target = guest::target(&args.guest)?;
     let disks = guest::disk_options(&args.guest);
-    let appliance = args.guest.root.is_none();
     let restored = guest::with_settings(
         &args.guest.open,
         disks,
         args.in_place,
-        appliance,
         interrupt,
         |settings| target::undo(&target, settings, &undo, args.force),
     )??;

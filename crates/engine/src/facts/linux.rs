@@ -89,12 +89,13 @@ fn os_release(guest: &Guest<'_>, facts: &mut Facts) -> anyhow::Result<()> {
     }
     // Debian's os-release has the major version alone.
     if facts.distro.as_deref() == Some("debian")
-        && let Some(full) = guest.read_text("/etc/debian_version")? {
-            let full = full.trim();
-            if full.starts_with(|c: char| c.is_ascii_digit()) {
-                facts.version = Some(full.to_owned());
-            }
+        && let Some(full) = guest.read_text("/etc/debian_version")?
+    {
+        let full = full.trim();
+        if full.starts_with(|c: char| c.is_ascii_digit()) {
+            facts.version = Some(full.to_owned());
         }
+    }
     Ok(())
 }
 
@@ -206,9 +207,10 @@ fn systemd_version(guest: &Guest<'_>) -> anyhow::Result<Option<u32>> {
         }
     }
     if let Some(status) = guest.read_text("/var/lib/dpkg/status")?
-        && let Some(version) = dpkg_version(&status, "systemd") {
-            return Ok(Some(version));
-        }
+        && let Some(version) = dpkg_version(&status, "systemd")
+    {
+        return Ok(Some(version));
+    }
     // The documentation folder of RPM packages carries the version up to EL7 and SLES 12.
     for entry in guest.list("/usr/share/doc")? {
         let version = std::str::from_utf8(&entry.name)
