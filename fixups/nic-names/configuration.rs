@@ -4,7 +4,10 @@ use refit_engine::{Guest, GuestPath};
 
 use super::evidence::Bindings;
 use super::model::{Binding, Found, Interface};
-use super::sources::{ifcfg, ifupdown, keyfile, netplan, networkd, persistent_rules};
+use super::sources::leases::{self, Lease};
+use super::sources::{
+    cloud_init, glob, ifcfg, ifupdown, keyfile, netplan, networkd, persistent_rules, wicked,
+};
 use super::write::{Existing, Wanted};
 
 /// All that the guest's files say of cards and names.
@@ -14,6 +17,8 @@ pub(super) struct Configuration {
     pub existing: Existing,
     link_bindings: Vec<Binding>,
     rule_bindings: Vec<Binding>,
+    cloud_init_bindings: Vec<Binding>,
+    leases: Vec<Lease>,
     pub warnings: Vec<String>,
 }
 
@@ -23,23 +28,35 @@ impl Configuration {
     /// Reads every format. A reader that fails is a warning and costs only itself.
     pub fn read(guest: &Guest<'_>) -> Self {
         let mut all = Self::default();
-        let readers: [(&str, Reader); 5] = [
+        let readers: [(&str, Reader); 6] = [
             ("ifupdown", ifupdown::read),
             ("ifcfg", ifcfg::read),
             ("NetworkManager", keyfile::read),
             ("netplan", netplan::read),
             ("systemd-networkd", networkd::read),
+            ("wicked", wicked::read),
         ];
         for (format, read) in readers {
             match read(guest) {
                 Ok(found) => {
-                    all.interfaces.extend(found.interfaces);
+                    let interfaces = found.interfaces.into_iter();
+                    all.interfaces.extend(interfaces.flat_map(one_by_one));
                     all.warnings.extend(found.warnings);
                 }
                 Err(error) => all
                     .warnings
                     .push(format!("{format} configuration: {error:#}")),
             }
+        }
+        match cloud_init::read(guest, &all.interfaces) {
+            Ok(found) => {
+                all.interfaces.extend(found.interfaces);
+                all.cloud_init_bindings = found.bindings;
+                all.warnings.extend(found.warnings);
+            }
+            Err(error) => all
+                .warnings
+                .push(format!("cloud-init configuration: {error:#}")),
         }
         match networkd::links(guest) {
             Ok((links, warnings)) => {
@@ -59,6 +76,13 @@ impl Configuration {
             }
             Err(error) => all.warnings.push(format!("udev rules: {error:#}")),
         }
+        match leases::read(guest) {
+            Ok(found) => {
+                all.leases = found.leases;
+                all.warnings.extend(found.warnings);
+            }
+            Err(error) => all.warnings.push(format!("DHCP leases: {error:#}")),
+        }
         // Tables of ifrename and nameif, and what an image has in /run, are evidence; but udev
         // will not see them.
         let existing = &mut all.existing;
@@ -75,6 +99,8 @@ impl Configuration {
         Bindings {
             links: &self.link_bindings,
             rules: &self.rule_bindings,
+            cloud_init: &self.cloud_init_bindings,
+            leases: &self.leases,
         }
     }
 
@@ -89,6 +115,24 @@ impl Configuration {
         });
         renames && self.existing.contradicting(wanted).is_empty()
     }
+}
+
+/// A configuration for a list of names (`Name=ens192 ens224`) as one for each.
+fn one_by_one(interface: Interface) -> Vec<Interface> {
+    let globs = &interface.matches.globs;
+    let is_list = interface.matches.name.is_none()
+        && !globs.is_empty()
+        && !globs.iter().any(|glob| glob::is_pattern(glob));
+    if !is_list {
+        return vec![interface];
+    }
+    let each = globs.iter().map(|name| {
+        let mut one = interface.clone();
+        one.matches.name = Some(name.clone());
+        one.matches.globs.clear();
+        one
+    });
+    each.collect()
 }
 
 /// Whether a file outlives a reboot.

@@ -5,12 +5,14 @@
 //! one NIC never costs another its name.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use refit_engine::Nic;
 use refit_machine::Mac;
 
 use super::evidence::{self, Bindings, Claim, Findings, Strength};
+use super::model::Interface;
+use super::sources::leases::{Lease, newest};
 use super::topology::{Topology, is_valid_name};
 
 /// What was decided for one NIC.
@@ -50,8 +52,14 @@ pub(super) fn paired_nics(topology: &Topology<'_>, bindings: Bindings<'_>) -> Ve
         let mut found: Vec<Mac> = configured.copied().collect();
         if found.is_empty() {
             let bound = bindings.links.iter().chain(bindings.rules);
+            let bound = bound.chain(bindings.cloud_init);
             let mut bound = bound.filter(|binding| binding.name == device.name);
             found.extend(bound.next().map(|binding| binding.mac));
+        }
+        if found.is_empty() {
+            let of_device = |lease: &Lease| lease.name == device.name && lease.mac.is_some();
+            let newest = newest(bindings.leases, of_device);
+            found.extend(newest.first().and_then(|lease| lease.mac));
         }
         for mac in found {
             if !macs.contains(&mac) {
@@ -64,19 +72,27 @@ pub(super) fn paired_nics(topology: &Topology<'_>, bindings: Bindings<'_>) -> Ve
         .collect()
 }
 
-/// Gives names to `nics`, in their order. `slot_names` says whether the guest names network
-/// cards by slot when nothing else is said; warnings go to `warnings`.
+/// How the guest names cards for which nothing is written down.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Naming {
+    /// Whether they had the names of their slots on the old machine.
+    pub slots: bool,
+    /// A name such as they get on the new one.
+    pub new_name: &'static str,
+}
+
+/// Gives names to `nics`, in their order. Warnings go to `warnings`.
 pub(super) fn decide(
     nics: &[Nic],
     topology: &Topology<'_>,
     bindings: Bindings<'_>,
-    slot_names: bool,
+    naming: Naming,
     warnings: &mut Vec<String>,
 ) -> Vec<Decided> {
     let nics = merge_same_macs(nics, warnings);
     let findings: Vec<_> = nics
         .iter()
-        .map(|nic| evidence::collect(nic, topology, bindings))
+        .map(|nic| evidence::collect(nic, topology, bindings, naming.new_name))
         .collect();
     let mut settlement = Settlement {
         nics: &nics,
@@ -84,15 +100,15 @@ pub(super) fn decide(
         topology,
         given: vec![None; nics.len()],
         owner: HashMap::new(),
-        losers: BTreeSet::new(),
         warnings,
     };
     settlement.settle_claims();
     settlement.settle_ports();
     settlement.settle_last();
-    if slot_names {
+    if naming.slots {
         settlement.settle_slots();
     }
+    settlement.warn_of_other_macs();
     settlement.into_decided()
 }
 
@@ -127,8 +143,6 @@ struct Settlement<'s, 'a> {
     topology: &'s Topology<'a>,
     given: Vec<Option<Claim>>,
     owner: HashMap<String, usize>,
-    /// NICs whose claim to a name lost against another NIC.
-    losers: BTreeSet<usize>,
     warnings: &'s mut Vec<String>,
 }
 
@@ -166,7 +180,12 @@ impl<'a> Settlement<'_, 'a> {
             return;
         }
         if let Some(given) = &self.given[nic] {
-            if given.name != claim.name {
+            if given.name != claim.name && given.by == claim.by {
+                self.warnings.push(format!(
+                    "{mac}: both {} ({}) and {} ({}) have {}; the first counts",
+                    given.name, given.source, claim.name, claim.source, claim.by,
+                ));
+            } else if given.name != claim.name {
                 self.warnings.push(format!(
                     "{mac}: {} ({}) says {}, but {} ({}) decides for {}",
                     claim.by, claim.source, claim.name, given.by, given.source, given.name,
@@ -181,14 +200,12 @@ impl<'a> Settlement<'_, 'a> {
                     "{mac}: {} ({}) says {}, which {} has by {by}",
                     claim.by, claim.source, claim.name, self.nics[owner].mac,
                 ));
-                self.losers.insert(nic);
             }
             None => self.give(nic, claim.clone()),
         }
     }
 
     fn give(&mut self, nic: usize, claim: Claim) {
-        self.losers.remove(&nic);
         self.owner.insert(claim.name.clone(), nic);
         self.given[nic] = Some(claim);
     }
@@ -233,9 +250,6 @@ impl<'a> Settlement<'_, 'a> {
         let (Some(nic), None) = (nics.next(), nics.next()) else {
             return;
         };
-        if self.losers.contains(&nic) {
-            return;
-        }
         let free = self.free_names();
         let unpinned: Vec<_> = free
             .iter()
@@ -243,13 +257,7 @@ impl<'a> Settlement<'_, 'a> {
             .collect();
         let name = match (unpinned.as_slice(), free.as_slice()) {
             ([name], _) => **name,
-            ([], [name]) => {
-                self.warnings.push(format!(
-                    "{}: {name} is the only name left, but its configuration asks for another MAC",
-                    self.nics[nic].mac
-                ));
-                *name
-            }
+            ([], [name]) => *name,
             _ => return,
         };
         let source = self
@@ -306,6 +314,30 @@ impl<'a> Settlement<'_, 'a> {
             .flat_map(|interface| &interface.matches.macs)
             .peekable();
         macs.peek().is_some() && macs.all(|mac| self.nics.iter().all(|nic| nic.mac != *mac))
+    }
+
+    /// Says where a configuration will not take the card that gets its name.
+    fn warn_of_other_macs(&mut self) {
+        for (nic, given) in self.nics.iter().zip(&self.given) {
+            let device = given
+                .as_ref()
+                .and_then(|claim| self.topology.get(&claim.name));
+            let Some(device) = device else { continue };
+            let asked = |one: &&'a Interface| {
+                let macs = &one.matches.macs;
+                let first = macs.first().filter(|_| !macs.contains(&nic.mac))?;
+                Some((&one.source, *first))
+            };
+            let asked: Vec<_> = device.interfaces.iter().filter_map(asked).collect();
+            if let Some((source, mac)) = asked.first()
+                && asked.len() == device.interfaces.len()
+            {
+                self.warnings.push(format!(
+                    "{}: {} is its name, but {source} is for MAC {mac}, and will not take it: correct it",
+                    nic.mac, device.name,
+                ));
+            }
+        }
     }
 
     fn into_decided(self) -> Vec<Decided> {

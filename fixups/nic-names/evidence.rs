@@ -1,6 +1,8 @@
 //! What speaks for a name: every claim that something in the guest, or known of the old machine,
 //! makes for one NIC.
 
+mod leases;
+
 use std::net::IpAddr;
 
 use refit_engine::Nic;
@@ -8,6 +10,7 @@ use refit_machine::Mac;
 
 use super::model::{Binding, Interface, Kind};
 use super::sources::glob;
+use super::sources::leases::Lease;
 use super::topology::{Topology, has_address};
 
 /// How much a claim counts; the first is the strongest.
@@ -21,6 +24,10 @@ pub(super) enum Strength {
     Link,
     /// A udev rule names the MAC.
     Rule,
+    /// cloud-init's own data name the device and its MAC, but something else configures it.
+    CloudInit,
+    /// This device once got an address by DHCP that the NIC had, or got one with the NIC's MAC.
+    Lease,
     /// The name is that of the NIC's VMware slot, and the configuration asks for it.
     Slot,
     /// The NIC has the address of an aggregate, and this is the aggregate's first free port.
@@ -75,32 +82,37 @@ pub(super) struct Nameless {
     pub exact: bool,
 }
 
-/// Names for MACs from outside the interfaces' configuration.
+/// Names for MACs, and in leases for addresses, from outside the interfaces' configuration.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Bindings<'a> {
     /// systemd `.link` files, in the order in which they apply.
     pub links: &'a [Binding],
     /// udev rules.
     pub rules: &'a [Binding],
+    /// cloud-init, where its configuration is rendered in another format.
+    pub cloud_init: &'a [Binding],
+    /// DHCP leases.
+    pub leases: &'a [Lease],
 }
 
-/// Collects what is known of `nic`.
+/// Collects what is known of `nic`. `new_name` is one that a card gets where none is written down.
 pub(super) fn collect<'a>(
     nic: &Nic,
     topology: &Topology<'a>,
     bindings: Bindings<'_>,
+    new_name: &str,
 ) -> Findings<'a> {
     let mut findings = Findings::default();
     for address in &nic.addresses {
         by_address(address.addr(), topology, &mut findings);
     }
-    nameless(nic, topology, &mut findings);
+    nameless(nic, topology, new_name, &mut findings);
     by_mac(nic.mac, topology, bindings, &mut findings);
-    if let Some(slot) = nic.pci_slot {
-        let name = slot_name(slot);
+    leases::by_lease(nic, topology, bindings, &mut findings);
+    if let Some((slot, name)) = nic.pci_slot.and_then(|slot| Some((slot, slot_name(slot)?))) {
         let mut unnamed = topology.unnamed.iter();
         let wanted = topology.get(&name).is_some_and(|device| device.physical)
-            || unnamed.any(|one| fits(one, &name) && !fits_any_name(one));
+            || unnamed.any(|one| fits(one, &name) && !fits(one, new_name));
         if wanted {
             findings.claims.push(Claim {
                 name: name.clone(),
@@ -109,8 +121,7 @@ pub(super) fn collect<'a>(
                 by: format!("slot {slot}"),
             });
         }
-        // A function other than 0 is on a port of a bridge, whose slot is only inferred.
-        findings.slot_name = (slot < SLOTS).then_some(name);
+        findings.slot_name = Some(name);
     }
     findings.claims.sort_by_key(|claim| claim.strength);
     let by_address = findings.claims.first();
@@ -169,9 +180,11 @@ fn by_mac(mac: Mac, topology: &Topology<'_>, bindings: Bindings<'_>, findings: &
     // The first .link file that matches is applied; of rules, the last that assigns.
     let links: Vec<&Binding> = bindings.links.iter().collect();
     let rules: Vec<&Binding> = bindings.rules.iter().rev().collect();
+    let cloud_init: Vec<&Binding> = bindings.cloud_init.iter().collect();
     for (bindings, strength, by) in [
         (links, Strength::Link, "MAC in .link file"),
         (rules, Strength::Rule, "MAC in rule"),
+        (cloud_init, Strength::CloudInit, "MAC in cloud-init's data"),
     ] {
         let mut own = bindings.iter().filter(|binding| binding.mac == mac);
         if let Some(binding) = own.find(|binding| !topology.is_virtual(&binding.name)) {
@@ -190,7 +203,7 @@ fn by_mac(mac: Mac, topology: &Topology<'_>, bindings: Bindings<'_>, findings: &
 }
 
 /// Looks for a configuration that applies to `nic` without asking for one name.
-fn nameless(nic: &Nic, topology: &Topology<'_>, findings: &mut Findings<'_>) {
+fn nameless(nic: &Nic, topology: &Topology<'_>, new_name: &str, findings: &mut Findings<'_>) {
     let has_mac = |one: &Interface| one.matches.macs.contains(&nic.mac);
     let has_own_address = |one: &Interface| {
         let mut addresses = nic.addresses.iter();
@@ -199,7 +212,7 @@ fn nameless(nic: &Nic, topology: &Topology<'_>, findings: &mut Findings<'_>) {
     let takes_anything = |one: &Interface| {
         one.matches.macs.is_empty()
             && one.matches.other.is_none()
-            && (one.matches.globs.is_empty() || fits_any_name(one))
+            && (one.matches.globs.is_empty() || fits(one, new_name))
     };
     let hardware = || {
         let all = topology.unnamed.iter();
@@ -217,6 +230,12 @@ fn nameless(nic: &Nic, topology: &Topology<'_>, findings: &mut Findings<'_>) {
     } else if let Some(interface) = hardware().find(|one| has_own_address(one)) {
         findings.hint = Some(format!(
             "its address is in {}, which asks for {}",
+            interface.source,
+            describe_selector(interface)
+        ));
+    } else if let Some(interface) = hardware().find(|one| took_old_names(one)) {
+        findings.hint = Some(format!(
+            "{} asks for {}, which it will not have",
             interface.source,
             describe_selector(interface)
         ));
@@ -251,20 +270,24 @@ fn fits(interface: &Interface, name: &str) -> bool {
     globs.any(|glob| glob::matches(glob, name))
 }
 
-/// Whether patterns cover what udev calls a virtio card: in a PCI Express root port (`enp1s0`).
-fn fits_any_name(interface: &Interface) -> bool {
-    fits(interface, "enp1s0")
+/// Whether the configuration's patterns, and nothing else, took a card on VMware.
+fn took_old_names(interface: &Interface) -> bool {
+    interface.matches.macs.is_empty()
+        && interface.matches.other.is_none()
+        && OLD_NAMES.iter().any(|name| fits(interface, name))
 }
 
-/// Numbers from here on have a function in their upper bits.
-const SLOTS: u32 = 1024;
+/// Names of each kind that cards have on VMware.
+const OLD_NAMES: [&str; 5] = ["ens192", "ens33", "enp11s0", "eno16777984", "eth0"];
 
-/// The name that udev gave a NIC on VMware: `ens` and the slot that the virtual firmware reports,
-/// which is the number in `ethernetN.pciSlotNumber`. Its bits are `FFF.BBBBB.DDDDD` (VMware KB
-/// 2047927): function, bridge and device; functions of one bridge have slot numbers that follow
-/// each other (1184, function 1 on the bridge of 160, is 161).
-fn slot_name(slot: u32) -> String {
-    format!("ens{}", slot % SLOTS + slot / SLOTS)
+/// The name that udev gave a NIC on VMware: `ens` and the number of the hotplug slot that the
+/// virtual firmware reports. In `ethernetN.pciSlotNumber` it is coded as `FFF.BBBBB.DDDDD` (VMware
+/// KB 2047927): function, bridge and device. The functions of one bridge are ports, whose slots
+/// follow each other: 160 is slot 160, and 1184, function 1 of the same bridge, is slot 161.
+/// `None` if it is no such number.
+fn slot_name(number: u32) -> Option<String> {
+    let (function, slot) = (number >> 10, number & 0x3ff);
+    (function < 8 && slot > 0).then(|| format!("ens{}", slot + function))
 }
 
 #[cfg(test)]
@@ -273,13 +296,17 @@ mod tests {
 
     #[test]
     fn slots_give_names() {
-        for (slot, name) in [
-            (192, "ens192"),
-            (32, "ens32"),
-            (160, "ens160"),
-            (1184, "ens161"),
+        for (number, name) in [
+            (192, Some("ens192")),
+            (32, Some("ens32")),
+            (160, Some("ens160")),
+            (1184, Some("ens161")),
+            (1216, Some("ens193")),
+            (2240, Some("ens194")),
+            (0, None),
+            (8192, None),
         ] {
-            assert_eq!(slot_name(slot), name);
+            assert_eq!(slot_name(number).as_deref(), name, "{number}");
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use refit_engine::{Facts, Guest};
 
+use super::predictable;
+
 /// A mechanism that gives a card its name by MAC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mechanism {
@@ -54,7 +56,8 @@ pub(super) fn of(guest: &Guest<'_>) -> anyhow::Result<Option<Mechanism>> {
     if has_mdev && facts.systemd.is_none() && !exists(&UDEV)? {
         return Ok(exists(&NAMEIF_SERVICES)?.then_some(Mechanism::Mactab));
     }
-    Ok(Some(if takes_strict_links(facts) {
+    let links = takes_strict_links(facts) && predictable::applies_links(guest)?;
+    Ok(Some(if links {
         Mechanism::Link
     } else {
         Mechanism::Rules

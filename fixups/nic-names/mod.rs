@@ -4,12 +4,13 @@
 //! guest's network configuration goes by the name. `README.md` beside this file says what counts as
 //! evidence for a name and what is written for which guest.
 
-mod boot_args;
 mod configuration;
 mod decide;
 mod evidence;
+mod kernel_names;
 mod mechanism;
 pub mod model;
+mod predictable;
 pub mod sources;
 mod topology;
 mod write;
@@ -20,7 +21,8 @@ use std::sync::LazyLock;
 use refit_engine::{Change, Evidence, Fixup, Guest, Info, Nic, Os, Proposal, Request, Verdict};
 
 use configuration::Configuration;
-use decide::{Decided, Outcome};
+use decide::{Decided, Naming, Outcome};
+use mechanism::Mechanism;
 use topology::Topology;
 use write::Wanted;
 
@@ -74,17 +76,13 @@ fn propose(
     } else {
         nics
     };
-    let slot_names = boot_args::has_predictable_names(guest)?
-        && !topology
-            .physical()
-            .any(|device| write::is_kernel_name(device.name));
-    let decided = decide::decide(
-        nics,
-        &topology,
-        configuration.bindings(),
-        slot_names,
-        warnings,
-    );
+    let predictable = predictable::has_predictable_names(guest)?;
+    let mut hardware = topology.physical();
+    let naming = Naming {
+        slots: predictable && !hardware.any(|device| kernel_names::number(device.name).is_some()),
+        new_name: predictable::new_name(predictable),
+    };
+    let decided = decide::decide(nics, &topology, configuration.bindings(), naming, warnings);
     let free = free_names(&topology, &decided);
     warn_of_unknown(&decided, &free, warnings);
     if none_given && !decided.is_empty() && !free.is_empty() {
@@ -97,7 +95,7 @@ fn propose(
 
     let wanted: Vec<Wanted> = decided.iter().filter_map(wanted_by).collect();
     let verdict = if wanted.is_empty() {
-        without_names(&decided, &free)
+        without_names(&decided, &free, predictable)
     } else {
         let needed: Vec<Wanted> = wanted
             .iter()
@@ -108,6 +106,9 @@ fn propose(
         match mechanism::of(guest)? {
             Some(mechanism) => {
                 let changes = write::plan(guest, mechanism, &needed, existing, warnings)?;
+                if mechanism != Mechanism::Mactab {
+                    warnings.extend(kernel_names::exchange(guest.facts(), &decided));
+                }
                 with_names(&wanted, changes)
             }
             // The kernel's own name for the only card.
@@ -164,10 +165,11 @@ fn warn_of_unknown(decided: &[Decided], free: &[&str], warnings: &mut Vec<String
             continue;
         };
         match hint {
+            // Where no name is known at all, the verdict says so.
+            _ if !some_named => {}
             Some(hint) => warnings.push(format!("{}: {hint}; {left}", one.mac)),
-            // Where no name is known at all, the verdict says so. Where none is left, nothing is
-            // configured for the card, and it may be called anything.
-            None if free.is_empty() || !some_named => {}
+            // Nothing is configured for the card, and it may be called anything.
+            None if free.is_empty() => {}
             None => warnings.push(format!(
                 "{}: nothing tells its name; {left}; {ADVICE}",
                 one.mac
@@ -177,15 +179,38 @@ fn warn_of_unknown(decided: &[Decided], free: &[&str], warnings: &mut Vec<String
 }
 
 /// The verdict where no card needs a name that is known.
-fn without_names(decided: &[Decided], free: &[&str]) -> Verdict {
+fn without_names(decided: &[Decided], free: &[&str], predictable: bool) -> Verdict {
+    if decided.is_empty() && free == ["eth0"] && !predictable {
+        return Verdict::Fine {
+            reason: format!(
+                "eth0 is what the kernel calls the first card; if there are several, {ADVICE}"
+            ),
+        };
+    }
+    let hints = decided.iter().filter_map(|one| match &one.outcome {
+        Outcome::Unknown { hint } => Some(format!("{}: {}", one.mac, hint.as_ref()?)),
+        _ => None,
+    });
+    let hints: Vec<String> = hints.collect();
+    if free.is_empty() && !hints.is_empty() {
+        let hints = hints.join("; ");
+        return Verdict::Blocked {
+            reason: format!("{hints}; correct it in the guest"),
+        };
+    }
     let mut found = decided.iter();
     if !free.is_empty() && !found.all(|one| matches!(one.outcome, Outcome::NotNeeded { .. }))
         || decided.is_empty() && !free.is_empty()
     {
         return Verdict::Blocked {
             reason: format!(
-                "the configuration asks for {}, and nothing tells which card that is; {ADVICE}",
-                list(free.iter().copied())
+                "the configuration asks for {}, and nothing tells which {}; {ADVICE}",
+                list(free.iter().copied()),
+                if free.len() == 1 {
+                    "card that is"
+                } else {
+                    "cards those are"
+                },
             ),
         };
     }
@@ -213,7 +238,12 @@ fn with_names(wanted: &[Wanted], changes: Vec<Change>) -> Verdict {
         .iter()
         .all(|change| matches!(change, Change::InitramfsAppend { .. }))
     {
-        let reason = format!("the initramfs does not know yet which card is {names}");
+        let which = if wanted.len() == 1 {
+            "card is"
+        } else {
+            "cards are"
+        };
+        let reason = format!("the initramfs does not know yet which {which} {names}");
         return Verdict::Change { reason, changes };
     }
     let (verb, slot) = match wanted {

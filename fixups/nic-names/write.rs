@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
-use refit_engine::{Change, Facts, Guest, GuestPath, InitramfsFile};
+use refit_engine::{Change, Guest, GuestPath, InitramfsFile};
 use refit_machine::Mac;
 
 use super::mechanism::Mechanism;
@@ -104,7 +104,6 @@ pub(super) fn plan(
         Mechanism::Mactab => return mactab(guest, wanted),
     };
     rules(guest, mechanism, wanted, existing, &mut files, warnings)?;
-    kernel_names(guest.facts(), wanted, warnings);
     let mut changes = files.changes;
     changes.extend(initramfs(guest, &files.early, warnings)?);
     Ok(changes)
@@ -310,31 +309,6 @@ fn initramfs(
     Ok(changes)
 }
 
-/// Says what udev cannot do: give a card a name that another has at that moment
-/// (systemd.link(5), `Name=`, warns of it). Only udev up to 196 swapped names through a third.
-fn kernel_names(facts: &Facts, wanted: &[Wanted], warnings: &mut Vec<String>) {
-    let names: Vec<&str> = wanted
-        .iter()
-        .map(|wanted| wanted.name.as_str())
-        .filter(|name| is_kernel_name(name))
-        .collect();
-    let swaps =
-        facts.systemd.is_none() && facts.init.as_deref().is_some_and(|init| init != "systemd");
-    if names.len() > 1 && !swaps {
-        warnings.push(format!(
-            "{} are names that the kernel also gives: if it finds the new cards in another order, udev \
-             cannot exchange them; keep the cards in the old order, or give them other names in the guest",
-            names.join(", ")
-        ));
-    }
-}
-
-/// Whether the kernel itself calls Ethernet cards so.
-pub(super) fn is_kernel_name(name: &str) -> bool {
-    name.strip_prefix("eth")
-        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
-}
-
 /// `/etc/mactab`, which nameif(8) applies: a name and a MAC on each line.
 fn mactab(guest: &Guest<'_>, wanted: &[Wanted]) -> anyhow::Result<Vec<Change>> {
     let present = guest.read(MACTAB)?;
@@ -410,11 +384,5 @@ mod tests {
             "# cards\neth1 00:50:56:AA:BB:02\nwan 00:50:56:aa:bb:77\neth0 00:50:56:aa:bb:01\n"
         );
         assert_eq!(mactab_with(&new, &wanted), new);
-    }
-
-    #[test]
-    fn kernel_names_are_eth_and_a_number() {
-        assert!(is_kernel_name("eth0") && is_kernel_name("eth12"));
-        assert!(!is_kernel_name("eth") && !is_kernel_name("ethx0") && !is_kernel_name("ens192"));
     }
 }

@@ -4,7 +4,7 @@
 #
 #   debian.sh OUT.img [--fw bios|uefi] [--fs ext4|xfs|btrfs] [--root-by uuid|sda] [--size 3G]
 #             [--net ifupdown|networkd|netplan|nm|dhcp|udevrule] [--nics 1..3] [--mac MAC]
-#             [--hostname NAME] [--kernel cloud-amd64|amd64]
+#             [--hostname NAME] [--kernel cloud-amd64|amd64] [--initramfs most|vmware]
 #
 # Needs root, mmdebstrap, fdisk, dosfstools, mtools, e2fsprogs, xfsprogs, btrfs-progs. Takes a minute, and
 # seconds once the base system is cached in $REFIT_CACHE (default: target/guests). It needs no KVM and no
@@ -20,18 +20,19 @@ die() { echo "debian.sh: $*" >&2; exit 1; }
 parse_options() {
     [ $# -ge 1 ] || die "usage: debian.sh OUT.img [OPTION VALUE]... (see the head of this file)"
     OUT=$1; shift
-    FW=bios FS=ext4 ROOT_BY=uuid SIZE=3G NET=ifupdown NICS=1 MAC=00:50:56:aa:bb:01 NAME=vmguest KERNEL=cloud-amd64
+    FW=bios FS=ext4 ROOT_BY=uuid SIZE=3G NET=ifupdown NICS=1 MAC=00:50:56:aa:bb:01 NAME=vmguest KERNEL=cloud-amd64 INITRAMFS=most
     while [ $# -gt 0 ]; do
         [ $# -ge 2 ] || die "$1 needs a value"
         case $1 in
             --fw) FW=$2 ;; --fs) FS=$2 ;; --root-by) ROOT_BY=$2 ;; --size) SIZE=$2 ;; --hostname) NAME=$2 ;;
-            --net) NET=$2 ;; --nics) NICS=$2 ;; --mac) MAC=$2 ;; --kernel) KERNEL=$2 ;;
+            --net) NET=$2 ;; --nics) NICS=$2 ;; --mac) MAC=$2 ;; --kernel) KERNEL=$2 ;; --initramfs) INITRAMFS=$2 ;;
             *) die "unknown option $1" ;;
         esac
         shift 2
     done
     one_of --fw "$FW" bios uefi; one_of --fs "$FS" ext4 xfs btrfs; one_of --root-by "$ROOT_BY" uuid sda
     one_of --net "$NET" ifupdown networkd netplan nm dhcp udevrule; one_of --nics "$NICS" 1 2 3
+    one_of --initramfs "$INITRAMFS" most vmware
 }
 
 one_of() {
@@ -145,6 +146,14 @@ network_nm() {
 # The first NIC has --mac; each further one has the last octet one higher.
 nth_mac() { printf '%s:%02x' "${MAC%:*}" $((0x${MAC##*:} + $1)); }
 
+# An initramfs with the drivers of VMware's hardware alone, as MODULES=dep makes it there.
+build_initramfs() {
+    [ $INITRAMFS = vmware ] || return 0
+    echo MODULES=list > "$MNT/etc/initramfs-tools/conf.d/modules"
+    printf '%s\n' vmw_pvscsi sd_mod mptspi ahci vmxnet3 "$FS" > "$MNT/etc/initramfs-tools/modules"
+    quiet chroot "$MNT" update-initramfs -u -k all
+}
+
 install_boot_loader() {
     cat > "$MNT/etc/default/grub" <<-'END'
 	GRUB_DEFAULT=0
@@ -191,7 +200,7 @@ parse_options "$@"
 build_base
 PART_OUT=$OUT.part LOOP= WORK=$(mktemp -d) ; MNT=$WORK/mnt; mkdir "$MNT"
 trap cleanup EXIT
-rm -f "$PART_OUT"; partition; unpack; configure_system; configure_network; install_boot_loader
+rm -f "$PART_OUT"; partition; unpack; configure_system; configure_network; build_initramfs; install_boot_loader
 umount -R "$MNT/dev" "$MNT/sys" -l; umount "$MNT/proc"
 fstrim "$MNT" 2> /dev/null || true    # gives back what was written and removed; not every loop driver can
 umount "$MNT"    # must succeed, or the disk is not complete

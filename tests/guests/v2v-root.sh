@@ -5,7 +5,7 @@
 #   v2v-root.sh SUITE OUTDIR        SUITE: trixie, sid
 #
 # Needs root and mmdebstrap. Takes some minutes, and seconds once the packages are cached in $REFIT_CACHE
-# (default: target/guests), unpacked about 800 MB. A suite that moves (sid) is cached for the day.
+# (default: target/guests), unpacked about 1.1 GB. A suite that moves (sid) is cached for the day.
 set -euo pipefail
 
 die() { echo "v2v-root.sh: $*" >&2; exit 1; }
@@ -32,12 +32,17 @@ build_base() {
         [ "$mirror" ] || die "apt knows no Debian main repository: add one to /etc/apt and run apt-get update"
         # apt inside mmdebstrap does not see the machine's apt.conf, but it heeds the environment.
         eval "$(apt-config shell http_proxy Acquire::http::Proxy)"; export http_proxy
-        mmdebstrap --quiet --mode=root --variant=minbase --format=tar --include="$packages" \
-            --aptopt='APT::Install-Recommends "false"' \
+        # A site's mirror may lag behind a suite that moves by more than the week that its index is valid.
+        local fresh=true; [ "$SUITE" != sid ] || fresh=false
+        mmdebstrap --mode=root --variant=minbase --format=tar --include="$packages" \
+            --aptopt='APT::Install-Recommends "false"' --aptopt="Acquire::Check-Valid-Until \"$fresh\"" \
             --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
             --dpkgopt='path-exclude=/usr/share/locale/*' \
-            "$SUITE" "$BASE.part" "$mirror" || die "no root directory of $SUITE could be made from $mirror"
+            "$SUITE" "$BASE.part" "$mirror" > "$BASE.log" 2>&1 ||
+            { tail -n 20 "$BASE.log" >&2; die "$SUITE cannot be unpacked from $mirror"; }
         mv "$BASE.part" "$BASE"
+        rm "$BASE.log"
+        find "$cache" -name "v2v-$SUITE-*.tar" ! -name "${BASE##*/}" -delete    # of other days
     fi
     exec {lock}>&-
 }

@@ -74,6 +74,18 @@ pub fn guest(options: &[&str]) -> anyhow::Result<Guest> {
 /// # Errors
 /// If mkfs.ext4 fails.
 pub fn system_disk(dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    system_disk_with(dir, name, |_| Ok(()))
+}
+
+/// [`system_disk`] with more in it: `add` is given the tree before it becomes a disk.
+///
+/// # Errors
+/// If mkfs.ext4 or `add` fails.
+pub fn system_disk_with(
+    dir: &Path,
+    name: &str,
+    add: impl FnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<PathBuf> {
     let tree = dir.join(format!("{name}.tree"));
     for sub in ["etc/network", "bin", "boot", "var/lib/dpkg", "lib/modules"] {
         fs::create_dir_all(tree.join(sub)).context("making a tree")?;
@@ -96,6 +108,7 @@ pub fn system_disk(dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
     )?;
     write("boot/vmlinuz-6.1.0", "kernel")?;
     write("boot/initrd.img-6.1.0", &"\u{1}".repeat(4097))?;
+    add(&tree)?;
     let disk = dir.join(format!("{name}.img"));
     File::create(&disk)
         .and_then(|file| file.set_len(64 << 20))

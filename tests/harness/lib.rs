@@ -6,15 +6,17 @@
 
 mod guests;
 mod tree;
+mod watched;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-pub use guests::{Guest, PASSWORD, guest, system_disk};
+pub use guests::{Guest, PASSWORD, guest, system_disk, system_disk_with};
 pub use tree::{differences, tree};
+pub use watched::{To, Watched};
 
 /// The top of the checkout.
 #[must_use]
@@ -77,6 +79,17 @@ pub fn run(command: &mut Command) -> anyhow::Result<Run> {
         .output()
         .with_context(|| format!("starting {command:?}"))?
         .into())
+}
+
+/// All files below a directory with their kinds, modes, targets and digests: equal before and after
+/// if nothing was changed, added or removed.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn snapshot(dir: &Path) -> anyhow::Result<String> {
+    let script =
+        r"find . -printf '%p %y %m %l\n' | sort; find . -type f -exec sha256sum {} + | sort";
+    must(Command::new("sh").args(["-ec", script]).current_dir(dir))
 }
 
 /// Runs a helper program that must succeed.

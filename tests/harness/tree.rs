@@ -50,9 +50,9 @@ fn read(archive: &Path) -> anyhow::Result<BTreeMap<String, String>> {
                 // Reading changes these.
                 if !matches!(extension.key(), Ok("atime" | "ctime")) {
                     extended.push(format!(
-                        "{:?}={:?}",
-                        extension.key_bytes(),
-                        extension.value_bytes()
+                        "{}={:?}",
+                        String::from_utf8_lossy(extension.key_bytes()),
+                        String::from_utf8_lossy(extension.value_bytes())
                     ));
                 }
             }
@@ -60,16 +60,18 @@ fn read(archive: &Path) -> anyhow::Result<BTreeMap<String, String>> {
         extended.sort();
         let header = entry.header();
         let facts = format!(
-            "{:?} {:o} {}:{} mtime {} -> {:?} {}",
+            "{:?} {:o} {}:{} mtime {} -> {} {}",
             header.entry_type(),
             header.mode()?,
             header.uid()?,
             header.gid()?,
             header.mtime()?,
-            entry.link_name_bytes(),
+            String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()),
             extended.join(" "),
         );
-        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let path = String::from_utf8_lossy(&entry.path_bytes())
+            .trim_end_matches('/')
+            .to_owned();
         let mut digest = Sha256::new();
         let mut buffer = vec![0; 1 << 16];
         loop {

@@ -2,7 +2,8 @@
 //! [`Outcome`](crate::Outcome).
 
 use std::io;
-use std::path::PathBuf;
+
+use refit_image::ImageError;
 
 /// Why no guest was started, or why the attempt was given up.
 #[derive(Debug, thiserror::Error)]
@@ -19,14 +20,9 @@ pub enum Error {
         /// What to install.
         hint: &'static str,
     },
-    /// A disk image cannot be used.
-    #[error("disk {}: {reason}", path.display())]
-    Disk {
-        /// The image as the caller named it.
-        path: PathBuf,
-        /// What is wrong with it and what to do.
-        reason: String,
-    },
+    /// A disk image cannot be used, or no overlay made for it.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// No UEFI firmware image for qemu was found.
     #[error(
         "no {firmware} firmware for qemu (searched {searched}); install ovmf (Debian, Ubuntu) or edk2-ovmf (Fedora, Red Hat)"

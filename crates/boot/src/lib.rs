@@ -11,7 +11,6 @@ mod console;
 mod error;
 mod facts;
 mod firmware;
-mod image;
 pub mod kvm;
 mod login;
 mod machine;
@@ -26,6 +25,7 @@ mod watch;
 
 pub use error::Error;
 pub use kvm::{Accel, AccelChoice, Kvm};
-pub use options::{DiskBus, DiskSpec, Hardware, Login, NicSpec, Options, ParseOptionError};
+pub use options::{DiskBus, Hardware, Login, NicSpec, Options, ParseOptionError};
+pub use refit_image::{DiskSpec, ImageError, Options as ImageOptions};
 pub use report::{BootReport, CommandReport, FactsFrom, NicReport, Outcome};
 pub use session::boot;

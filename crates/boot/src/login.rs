@@ -15,6 +15,8 @@ use crate::{CommandReport, Login};
 const STEP: Duration = Duration::from_secs(60);
 /// A shell that is still starting may throw away what was typed; after this it is typed again.
 const RETYPE: Duration = Duration::from_secs(4);
+/// A line that has not changed for this long is complete.
+const QUIET: Duration = Duration::from_secs(3);
 /// Output kept of one command, in bytes.
 const MAX_OUTPUT: usize = 64 << 10;
 
@@ -33,10 +35,7 @@ impl<'s, 'c> Shell<'s, 'c> {
     /// [`Stop::Guest`] if the guest refuses or does not answer.
     pub fn log_in(serial: &'s mut Serial<'c>, login: &Login) -> Result<Self, Stop> {
         serial.send(&login.user)?;
-        let position = serial.console.position();
-        serial.wait("password prompt", Instant::now() + STEP, |console| {
-            asks_password(console, position)
-        })?;
+        await_password_prompt(serial)?;
         serial.send(&login.password)?;
 
         let mut shell = Self {
@@ -151,14 +150,37 @@ fn nonce() -> String {
     format!("{:08x}", RandomState::new().hash_one("nonce") as u32)
 }
 
-/// The prompt may be in any language, and a kernel message may follow it.
+/// Waits until the guest asks for the password. A service may be writing to the same console, so a
+/// line that ends in a colon is a prompt, in whatever language, only if it stays like that.
+fn await_password_prompt(serial: &mut Serial<'_>) -> Result<(), Stop> {
+    let end = Instant::now() + STEP;
+    let position = serial.console.position();
+    loop {
+        let before = serial.console.partial();
+        let quiet = (Instant::now() + QUIET).min(end);
+        let asked = serial.wait("password prompt", quiet, |console| {
+            asks_password(console, position)
+        });
+        match asked {
+            Ok(()) => return Ok(()),
+            Err(Stop::Guest(_)) if Instant::now() < end && serial.pump()? => {
+                let partial = serial.console.partial();
+                if partial == before && is_prompt(&partial) {
+                    return Ok(());
+                }
+            }
+            Err(stop) => return Err(stop),
+        }
+    }
+}
+
 fn asks_password(console: &Console, position: u64) -> Option<()> {
-    let partial = console.partial();
-    let at_cursor = partial.trim_end().ends_with(':') && !partial.contains("login:");
-    let passed = console
-        .since(position)
-        .any(|line| line.contains("assword:"));
-    (at_cursor || passed).then_some(())
+    let asks = |line: &str| line.contains("assword:");
+    (asks(&console.partial()) || console.since(position).any(asks)).then_some(())
+}
+
+fn is_prompt(partial: &str) -> bool {
+    partial.trim_end().ends_with(':') && !partial.contains("login:")
 }
 
 /// What a command printed, between its marks.
@@ -236,15 +258,21 @@ mod tests {
 
     #[test]
     fn password_prompts() {
-        for (text, asks) in [
-            ("web1 login: root\r\nPassword: ", true),
-            ("web1 login: root\r\nPasswort: ", true),
-            ("web1 login: root\r\nPassword: [ 9.1] random: x\n", true),
-            ("web1 login: ", false),
+        for (text, asks, looks_like_one) in [
+            ("web1 login: root\r\nPassword: ", true, true),
+            ("web1 login: root\r\nPasswort: ", false, true),
+            (
+                "web1 login: root\r\nPassword: [ 9.1] random: x\n",
+                true,
+                false,
+            ),
+            ("web1 login: root\r\n[ 9.1] x.sh[396]:", false, true),
+            ("web1 login: ", false, false),
         ] {
             let mut console = Console::default();
             console.feed(text.as_bytes());
             assert_eq!(asks_password(&console, 0).is_some(), asks, "{text:?}");
+            assert_eq!(is_prompt(&console.partial()), looks_like_one, "{text:?}");
         }
     }
 }

@@ -1,19 +1,18 @@
 //! A running qemu: its private directory, its sockets, its end.
 
 use std::fs::File;
-use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use refit_image::{Image, qemu::create_blank};
 use refit_machine::Firmware;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::image::{self, Image};
 use crate::process::{self, KillOnDrop};
 use crate::qmp::Qmp;
 use crate::{Accel, Error, Options, firmware, qemu};
@@ -38,21 +37,19 @@ pub(crate) struct Wires {
 }
 
 impl Machine {
-    /// Makes the overlays and starts qemu, stopped.
+    /// Makes overlays over the images and starts qemu, stopped.
     ///
     /// # Errors
-    /// Whatever of disks, firmware and programs is missing.
-    pub fn create(options: &Options, accel: Accel) -> Result<Self, Error> {
-        let images = options
-            .disks
-            .iter()
-            .map(image::open)
-            .collect::<Result<Vec<_>, _>>()?;
+    /// Whatever of firmware, programs and space is missing.
+    pub fn create(options: &Options, images: &[Image], accel: Accel) -> Result<Self, Error> {
         let build = firmware::find(options.firmware)?;
         let directory = private_directory()?;
         for (index, image) in images.iter().enumerate() {
-            make_overlay(directory.path(), index, image)?;
+            // It names no backing file: qemu is told on the command line.
+            let overlay = directory.path().join(qemu::overlay_name(index));
+            create_blank(&overlay, image.virtual_size())?;
         }
+        let disks: Vec<_> = images.iter().map(qemu::Disk::from).collect();
         if let Some(build) = build {
             firmware::copy_vars(build, directory.path())?;
         }
@@ -65,7 +62,7 @@ impl Machine {
             disk_bus: options.disk_bus,
             firmware: build,
             secure: options.firmware == Firmware::UefiSecure,
-            disks: &images,
+            disks: &disks,
             nics: &nics,
         });
         tracing::debug!(?arguments, "starting qemu");
@@ -216,29 +213,4 @@ fn private_directory() -> Result<TempDir, Error> {
             "creating a directory in {}",
             parent.display()
         )))
-}
-
-/// An empty overlay. It names no backing file: qemu is told on the command line.
-fn make_overlay(directory: &Path, index: usize, image: &Image) -> Result<(), Error> {
-    let name = qemu::overlay_name(index);
-    let output = Command::new("qemu-img")
-        .args([
-            "create",
-            "-q",
-            "-f",
-            "qcow2",
-            &name,
-            &image.virtual_size.to_string(),
-        ])
-        .current_dir(directory)
-        .output()
-        .map_err(Error::io("running qemu-img"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(Error::io(format!(
-        "creating an overlay in {}",
-        directory.display()
-    ))(io::Error::other(said)))
 }

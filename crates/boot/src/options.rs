@@ -7,28 +7,7 @@ use std::time::Duration;
 use refit_machine::{Firmware, Mac};
 use serde::Serialize;
 
-use crate::{AccelChoice, Error};
-
-/// One disk, in boot order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DiskSpec {
-    /// An image file or a block device.
-    pub path: PathBuf,
-    /// The image's format as qemu names it (`raw`, `qcow2`, `vmdk`, ...). If absent it is detected,
-    /// `raw` only where the content leaves no doubt. Whoever gives the format vouches for the image:
-    /// only then may it name further files (a backing file, extents elsewhere).
-    pub format: Option<String>,
-}
-
-impl DiskSpec {
-    /// A disk whose format is to be detected.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            format: None,
-        }
-    }
-}
+use crate::{AccelChoice, DiskSpec, Error, ImageOptions};
 
 /// One network card. The i-th is on a user-mode network of its own, 10.0.(2+i).0/24, where .2 is the
 /// gateway, .3 the name server, and DHCP hands out .15.
@@ -126,6 +105,8 @@ impl fmt::Debug for Login {
 pub struct Options {
     /// The guest's disks, in boot order.
     pub disks: Vec<DiskSpec>,
+    /// What their images may refer to.
+    pub image: ImageOptions,
     /// Its network cards, in slot order.
     pub nics: Vec<NicSpec>,
     /// Its firmware. Secure Boot is enforced with Microsoft's keys enrolled.
@@ -162,10 +143,11 @@ const MAX_DEVICES: usize = 24;
 const MAX_COMMAND: usize = 3000;
 
 impl Options {
-    /// One virtio NIC, BIOS, 1 GiB, 2 CPUs, 300 s, KVM if it works.
+    /// Images that refer to nothing outside of their directories, one virtio NIC, BIOS, 1 GiB, 2 CPUs, 300 s, KVM if it works.
     pub fn new(disks: Vec<DiskSpec>) -> Self {
         Self {
             disks,
+            image: ImageOptions::default(),
             nics: vec![NicSpec::default()],
             firmware: Firmware::Bios,
             disk_bus: DiskBus::Virtio,

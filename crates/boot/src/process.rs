@@ -5,6 +5,8 @@ use std::io::{Read, Seek, SeekFrom};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::OnceLock;
 
+use crate::Error;
+
 /// The emulator.
 pub(crate) const QEMU: &str = "qemu-system-x86_64";
 
@@ -35,6 +37,20 @@ pub(crate) fn command() -> Command {
 pub(crate) fn installed(program: &str) -> bool {
     std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+}
+
+/// Whether the emulator is there.
+///
+/// # Errors
+/// [`Error::ProgramMissing`].
+pub(crate) fn need_qemu() -> Result<(), Error> {
+    if installed(QEMU) {
+        return Ok(());
+    }
+    Err(Error::ProgramMissing {
+        program: QEMU,
+        hint: "install qemu-system-x86 (Debian) or qemu-kvm (Red Hat)",
+    })
 }
 
 /// A child that does not survive its owner.

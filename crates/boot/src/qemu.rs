@@ -1,10 +1,12 @@
 //! qemu's command line. Pure: what was decided in, arguments out.
 
+use std::path::Path;
+
+use refit_image::{Format, Image};
 use refit_machine::Mac;
 use serde_json::json;
 
 use crate::firmware::Build;
-use crate::image::Image;
 use crate::{Accel, DiskBus, Hardware};
 
 /// Sockets and files in qemu's working directory, so that no path needs quoting and none is too long
@@ -20,6 +22,25 @@ pub(crate) fn overlay_name(index: usize) -> String {
     format!("disk{index}.qcow2")
 }
 
+/// A disk under its overlay.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Disk<'a> {
+    /// Absolute, so that qemu takes it for no protocol, and UTF-8.
+    pub path: &'a Path,
+    pub format: Format,
+    pub is_device: bool,
+}
+
+impl<'a> From<&'a Image> for Disk<'a> {
+    fn from(image: &'a Image) -> Self {
+        Self {
+            path: image.path(),
+            format: image.format(),
+            is_device: image.is_block_device(),
+        }
+    }
+}
+
 /// A machine, all questions answered.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
@@ -30,7 +51,7 @@ pub(crate) struct Plan<'a> {
     pub disk_bus: DiskBus,
     pub firmware: Option<Build>,
     pub secure: bool,
-    pub disks: &'a [Image],
+    pub disks: &'a [Disk<'a>],
     pub nics: &'a [Option<Mac>],
 }
 
@@ -40,8 +61,8 @@ pub(crate) fn arguments(plan: &Plan) -> Vec<String> {
     args.machine(plan);
     args.consoles();
     args.firmware(plan);
-    for (index, image) in plan.disks.iter().enumerate() {
-        args.push("-blockdev", blockdev(index, image));
+    for (index, disk) in plan.disks.iter().enumerate() {
+        args.push("-blockdev", blockdev(index, disk));
     }
     match plan.hardware {
         Hardware::Virtio => args.virtio(plan),
@@ -51,8 +72,8 @@ pub(crate) fn arguments(plan: &Plan) -> Vec<String> {
 }
 
 /// The overlay and, read-only below it, the disk. As JSON no file name needs escaping.
-fn blockdev(index: usize, image: &Image) -> String {
-    let protocol = if image.is_device {
+fn blockdev(index: usize, disk: &Disk) -> String {
+    let protocol = if disk.is_device {
         "host_device"
     } else {
         "file"
@@ -64,9 +85,9 @@ fn blockdev(index: usize, image: &Image) -> String {
         "cache": {"no-flush": true}, // nobody needs the overlay after a crash
         "file": {"driver": "file", "filename": overlay_name(index)},
         "backing": {
-            "driver": image.format,
+            "driver": disk.format,
             "read-only": true,
-            "file": {"driver": protocol, "filename": image.path, "read-only": true},
+            "file": {"driver": protocol, "filename": disk.path.to_string_lossy(), "read-only": true},
         },
     })
     .to_string()
@@ -146,11 +167,13 @@ impl Args {
         ));
     }
 
-    /// One card on a user-mode network of its own. No boot ROM: nothing is booted from the network.
+    /// One card on a user-mode network of its own, which ends there: the guest may be a copy of a
+    /// running server, and must not meet the machines that it knows. No boot ROM: nothing is booted
+    /// from the network.
     fn nic(&mut self, index: usize, model: &str, mac: Option<Mac>) {
         self.push(
             "-netdev",
-            format!("user,id=net{index},net=10.0.{}.0/24", 2 + index),
+            format!("user,id=net{index},restrict=on,net=10.0.{}.0/24", 2 + index),
         );
         let mac = mac.map(|mac| format!(",mac={mac}")).unwrap_or_default();
         self.device(format!(
@@ -214,17 +237,16 @@ impl Args {
 mod tests {
     use super::*;
 
-    fn image(path: &str) -> Image {
-        Image {
-            path: path.into(),
-            format: "raw".into(),
+    fn disk(path: &str) -> Disk<'_> {
+        Disk {
+            path: Path::new(path),
+            format: Format::Raw,
             is_device: false,
-            virtual_size: 1 << 30,
         }
     }
 
     fn devices(hardware: Hardware, disk_bus: DiskBus) -> Vec<String> {
-        let disks = [image("/a"), image("/b")];
+        let disks = [disk("/a"), disk("/b")];
         let nics = ["00:50:56:aa:bb:01".parse().ok(), None];
         let plan = Plan {
             accel: Accel::Tcg,
@@ -290,7 +312,7 @@ mod tests {
     #[test]
     fn hostile_file_names_stay_file_names() {
         let hostile = "/tmp/a,b=c\",\"driver\":\"nbd";
-        let value: serde_json::Value = serde_json::from_str(&blockdev(0, &image(hostile))).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&blockdev(0, &disk(hostile))).unwrap();
         assert_eq!(value["backing"]["file"]["filename"], hostile);
         assert_eq!(value["backing"]["file"]["driver"], "file");
         assert_eq!(value["backing"]["read-only"], true);

@@ -58,7 +58,7 @@ impl<'a> Serial<'a> {
         stream
             .set_read_timeout(Some(TICK))
             .map_err(Error::io("configuring the serial line"))?;
-        let create = |path: &Path| {
+        let create = |path: &Path| -> Result<_, Error> {
             let file =
                 File::create(path).map_err(Error::io(format!("creating {}", path.display())))?;
             Ok(Log {

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use refit_image::{Access, Image};
 use serde_json::json;
 
 use crate::console::Console;
@@ -13,7 +14,7 @@ use crate::machine::{Machine, Wires};
 use crate::serial::{Serial, Stop};
 use crate::watch::{Sight, Watch};
 use crate::{
-    Accel, AccelChoice, BootReport, Error, FactsFrom, Login, Options, Outcome, facts, image, kvm,
+    Accel, AccelChoice, BootReport, Error, FactsFrom, Login, Options, Outcome, facts, kvm, process,
 };
 
 /// Time for one question to the guest.
@@ -31,9 +32,14 @@ const TAIL: usize = 25;
 /// `cancel` was raised. A guest that does not come up is no error but an [`Outcome`].
 pub fn boot(options: &Options, cancel: &AtomicBool) -> Result<BootReport, Error> {
     options.check()?;
-    image::need_tools()?;
+    process::need_qemu()?;
+    let images = options
+        .disks
+        .iter()
+        .map(|disk| Image::probe(disk, Access::Read, &options.image))
+        .collect::<Result<Vec<_>, _>>()?;
     let accel = accelerator(options.accel)?;
-    let mut machine = Machine::create(options, accel)?;
+    let mut machine = Machine::create(options, &images, accel)?;
     let mut report = blank_report(options, accel);
 
     let Some(Wires {

@@ -12,8 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use refit_boot::{
-    AccelChoice, BootReport, DiskBus, DiskSpec, Error, FactsFrom, Hardware, Kvm, Login, NicSpec,
-    Options, Outcome, boot, kvm,
+    AccelChoice, BootReport, DiskBus, DiskSpec, Error, FactsFrom, Hardware, ImageError,
+    ImageOptions, Kvm, Login, NicSpec, Options, Outcome, boot, kvm,
 };
 use refit_machine::Firmware;
 use sha2::{Digest, Sha256};
@@ -311,15 +311,43 @@ fn a_disk_in_use_and_a_raised_flag() {
         .spawn()
         .unwrap();
     std::thread::sleep(Duration::from_secs(1));
-    let report = boot(&options(&disk), &cancel).unwrap();
+    let error = boot(&options(&disk), &cancel).unwrap_err();
     writer.kill().unwrap();
     writer.wait().unwrap();
-    assert_eq!(report.outcome, Outcome::QemuFailed);
     assert!(
-        report.message.contains("in use by another program"),
-        "{}",
-        report.message
+        matches!(error, Error::Image(ImageError::InUse { .. })),
+        "{error}"
     );
+    assert!(error.to_string().contains("qemu-io (process"), "{error}");
+}
+
+#[test]
+fn an_image_leads_elsewhere_only_if_allowed() {
+    let _turn = one_at_a_time();
+    let dir = TempDir::new().unwrap();
+    let (base, top) = (dir.path().join("base"), dir.path().join("own/top.qcow2"));
+    std::fs::create_dir(dir.path().join("own")).unwrap();
+    File::create(&base).unwrap().set_len(64 << 20).unwrap();
+    let status = Command::new("qemu-img")
+        .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
+        .args([&base, &top])
+        .status()
+        .unwrap();
+    assert!(status.success());
+
+    // Whoever is let in does not get far.
+    let cancel = AtomicBool::new(true);
+    let mut options = options(&top);
+    let error = boot(&options, &cancel).unwrap_err();
+    assert!(
+        matches!(error, Error::Image(ImageError::Reference { .. })),
+        "{error}"
+    );
+    options.image = ImageOptions {
+        allow_outside: true,
+    };
+    let error = boot(&options, &cancel).unwrap_err();
+    assert!(matches!(error, Error::Cancelled), "{error}");
 }
 
 #[test]

@@ -90,7 +90,7 @@ pub struct GuestArgs {
 #[derive(Debug, Args)]
 pub struct OpenArgs {
     /// Which operating system, if there are several: its root device, such as /dev/sda2
-    #[arg(long, value_name = "DEV")]
+    #[arg(long, value_name = "DEV", value_parser = root_device)]
     pub os_device: Option<String>,
     /// Key of an encrypted volume: ID:file:FILE or ID:key:SECRET, where ID is a device, a UUID
     /// or `all` (a secret on the command line can be seen by other users)
@@ -99,6 +99,17 @@ pub struct OpenArgs {
     /// Hardware virtualization: auto tries whether KVM really runs code
     #[arg(long, value_enum, default_value_t = Accel::Auto)]
     pub accel: Accel,
+}
+
+/// libguestfs's names of root file systems: devices, and subvolumes of Btrfs (guestfs(3),
+/// MOUNTABLE).
+fn root_device(text: &str) -> Result<String, String> {
+    let device = text.strip_prefix("btrfsvol:").unwrap_or(text);
+    if device.starts_with("/dev/") {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a device of the guest, such as /dev/sda2".to_owned())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -217,6 +228,9 @@ pub struct ConvertArgs {
     /// Format of an input disk; detected if not given
     #[arg(long)]
     pub format: Option<String>,
+    /// Trust backing files and extents outside of an input disk's own directory
+    #[arg(long)]
+    pub allow_outside: bool,
     /// Format of the resulting disks
     #[arg(long, value_enum, default_value_t = OutputFormat::Qcow2)]
     pub output_format: OutputFormat,
@@ -254,6 +268,9 @@ pub struct BootArgs {
     /// Format of the disks; detected if not given
     #[arg(long)]
     pub format: Option<String>,
+    /// Trust backing files and extents outside of the image's own directory
+    #[arg(long)]
+    pub allow_outside: bool,
     /// Hardware address of a NIC (repeat for more)
     #[arg(long, value_name = "MAC")]
     pub nic: Vec<String>,

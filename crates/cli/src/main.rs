@@ -16,7 +16,17 @@ use interrupt::Interrupt;
 use output::{Exit, Output};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+                let message = error.to_string();
+                let message = message.strip_prefix("error: ").unwrap_or(&message);
+                output::print_error(message.trim_end(), Exit::Usage);
+            }
+            error.exit()
+        }
+    };
     let output = Output::new(cli.json, cli.verbose);
     let interrupt = match Interrupt::install() {
         Ok(interrupt) => interrupt,

@@ -117,12 +117,7 @@ impl Output {
 
     fn report_error(&self, message: &str, exit: Exit) {
         if self.json {
-            let document = serde_json::json!({
-                "schema": "refit/error/v1",
-                "error": message,
-                "changed": exit == Exit::Changed,
-            });
-            let _ = writeln!(std::io::stdout(), "{document:#}");
+            print_error(message, exit);
         }
         crate::progress::eprint_line(&format!(
             "{}error:{} {message}",
@@ -130,6 +125,16 @@ impl Output {
             render::RESET
         ));
     }
+}
+
+/// The document of a command that failed.
+pub fn print_error(message: &str, exit: Exit) {
+    let document = serde_json::json!({
+        "schema": "refit/error/v1",
+        "error": message,
+        "changed": exit == Exit::Changed,
+    });
+    let _ = writeln!(std::io::stdout(), "{document:#}");
 }
 
 /// The chain of causes in one line, without the same words twice: libraries that include their

@@ -12,51 +12,51 @@ use refit_v2v::Input;
 use sha2::{Digest, Sha256};
 
 /// What could be learnt of the source.
+#[derive(Default)]
 pub(crate) struct Source {
     pub(crate) machine: Option<Machine>,
-    /// Why nothing could be learnt although there is a description. virt-v2v reads it, too, and
-    /// is the one to decide whether it is good enough to convert.
+    /// Why nothing could be learnt although there is a description in the OVA. virt-v2v reads it,
+    /// too, and is the one to decide whether it is good enough to convert.
     pub(crate) warning: Option<String>,
 }
 
-pub(crate) fn read_source(input: &Input) -> Source {
-    let read = match input {
-        Input::Disk { .. } => {
-            return Source {
-                machine: None,
-                warning: None,
-            };
-        }
-        Input::Vmx(path) => read_limited(path, vmx::MAX_SIZE)
-            .and_then(|text| Ok(vmx::parse(&text)?))
-            .map(Ok),
-        Input::LibvirtXml(path) => read_limited(path, libvirt::MAX_SIZE)
-            .and_then(|text| Ok(libvirt::parse(&String::from_utf8(text)?)?))
-            .map(Ok),
-        Input::Ova(path) => ova::read_descriptor(path)
-            .map_err(Into::into)
-            .and_then(|found| match found {
-                Descriptor::Found { text, .. } => Ok(Ok(ovf::parse(&text)?)),
-                Descriptor::Unread { reason } => Ok(Err(reason)),
-            }),
+/// Reads the source's own description, if it has one.
+///
+/// # Errors
+/// For a VMX file or libvirt XML that is none: virt-v2v would go through it all the same, and fail
+/// in ways that do not tell why.
+pub(crate) fn read_source(input: &Input) -> anyhow::Result<Source> {
+    let reading = || format!("reading {}", input.path().display());
+    let known = |machine| Source {
+        machine: Some(machine),
+        warning: None,
     };
-    match read {
-        Ok(Ok(machine)) => Source {
-            machine: Some(machine),
-            warning: None,
+    Ok(match input {
+        Input::Disk { .. } => Source::default(),
+        Input::Vmx(path) => {
+            let text = read_limited(path, vmx::MAX_SIZE)?;
+            known(vmx::parse(&text).with_context(reading)?)
+        }
+        Input::LibvirtXml(path) => {
+            let text = String::from_utf8(read_limited(path, libvirt::MAX_SIZE)?);
+            known(libvirt::parse(&text.with_context(reading)?).with_context(reading)?)
+        }
+        Input::Ova(path) => match read_ova(path) {
+            Ok(machine) => known(machine),
+            Err(error) => Source {
+                machine: None,
+                warning: Some(format!(
+                    "the source's hardware was not read for evidence of NIC names: {error:#}"
+                )),
+            },
         },
-        Ok(Err(reason)) => Source {
-            machine: None,
-            warning: Some(format!(
-                "the source's hardware was not read for evidence of NIC names: {reason}"
-            )),
-        },
-        Err(error) => Source {
-            machine: None,
-            warning: Some(format!(
-                "the source's hardware was not read for evidence of NIC names: {error:#}"
-            )),
-        },
+    })
+}
+
+fn read_ova(path: &Path) -> anyhow::Result<Machine> {
+    match ova::read_descriptor(path)? {
+        Descriptor::Found { text, .. } => Ok(ovf::parse(&text)?),
+        Descriptor::Unread { reason } => anyhow::bail!(reason),
     }
 }
 

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use refit_engine::disks::{DiskSpec, Format};
+use refit_engine::disks::{Access, DiskSpec, Format, Image, ImageOptions};
 use refit_engine::target::{self, Progress, Settings, Target};
 use refit_engine::{Job, Nic, Report, Request, nic};
 use refit_machine::{Machine, libvirt};
-use refit_v2v::{Accel, CancelToken, ConvertOptions, Event, OutputFormat, Tools};
+use refit_v2v::{Accel, CancelToken, ConvertOptions, Event, Input, OutputFormat, Tools};
 use serde::Serialize;
 
 pub use output_dir::OutputDirError;
@@ -109,11 +109,13 @@ pub fn convert(
     observer: &mut dyn FnMut(Stage),
 ) -> anyhow::Result<Conversion> {
     let start = Instant::now();
+    let input = probed(&options.v2v.input, &settings.disks.image)?;
+    let source = hardware::read_source(&options.v2v.input)?;
     let staging = output_dir::Staging::create(&options.out)?;
-    let source = hardware::read_source(&options.v2v.input);
     let warnings: Vec<String> = source.warning.into_iter().collect();
 
     let mut v2v = options.v2v.clone();
+    v2v.input = input;
     v2v.out_dir = staging.path().to_owned();
     v2v.settings.log = staging.path().join(LOG);
     if (settings.force_tcg)() {
@@ -126,16 +128,15 @@ pub fn convert(
         cancel,
     ) {
         Ok(converted) => converted,
-        Err(error) => {
-            // What virt-v2v said is worth more than a clean directory.
-            let kept = staging.keep_log(LOG);
-            let error = anyhow::Error::from(error);
-            return Err(match kept {
-                Some(log) => {
-                    error.context(format!("converting; the whole log is {}", log.display()))
-                }
-                None => error.context("converting"),
-            });
+        Err(mut error) => {
+            // What virt-v2v said is worth more than a clean directory, unless the user ended it.
+            error.log = if cancel.is_cancelled() {
+                None
+            } else {
+                staging.keep_log(LOG)
+            };
+            return Err(error)
+                .with_context(|| format!("converting {}", v2v.input.path().display()));
         }
     };
     let mut machine =
@@ -218,8 +219,31 @@ pub fn convert(
     };
     let json = serde_json::to_vec_pretty(&conversion).context("writing the report")?;
     write(&staging, &conversion.files.report, &json)?;
+    anyhow::ensure!(!cancel.is_cancelled(), "interrupted");
     staging.publish()?;
     Ok(conversion)
+}
+
+/// The same look at a disk as all other commands take, before virt-v2v gets it: a file that is no
+/// disk is refused at once, and an image may only refer to files that it may reach. Its format is
+/// settled here.
+fn probed(input: &Input, options: &ImageOptions) -> anyhow::Result<Input> {
+    let Input::Disk { path, format } = input else {
+        return Ok(input.clone());
+    };
+    let format = format
+        .as_deref()
+        .map(|name| name.parse().map_err(anyhow::Error::msg))
+        .transpose()?;
+    let spec = DiskSpec {
+        path: path.clone(),
+        format,
+    };
+    let image = Image::probe(&spec, Access::Read, options)?;
+    Ok(Input::Disk {
+        path: path.clone(),
+        format: Some(image.format().to_string()),
+    })
 }
 
 /// Names of results that do not depend on the machine's name.

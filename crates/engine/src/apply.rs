@@ -73,6 +73,7 @@ pub fn prepare(
         undo: UndoFile::new(backend.describe(), fixups),
         dirs: BTreeSet::new(),
         removed: BTreeSet::new(),
+        entries: BTreeMap::new(),
     };
     // A planned directory is a new one, so one that is there goes first, with all that is in it;
     // so does one whose place a file or link is to take.
@@ -105,6 +106,8 @@ struct Preparation<'b> {
     undo: UndoFile,
     dirs: BTreeSet<GuestPath>,
     removed: BTreeSet<GuestPath>,
+    /// Where in the undo file the entry of a path is.
+    entries: BTreeMap<GuestPath, usize>,
 }
 
 impl Preparation<'_> {
@@ -122,18 +125,16 @@ impl Preparation<'_> {
             label,
         });
         // What is removed and made again has one entry: from its first state to its last.
-        match self
-            .undo
-            .entries
-            .iter_mut()
-            .find(|entry| entry.path == *path)
-        {
-            Some(entry) => entry.after = after,
-            None => self.undo.entries.push(UndoEntry {
-                path: path.clone(),
-                before,
-                after,
-            }),
+        match self.entries.get(path) {
+            Some(&index) => self.undo.entries[index].after = after,
+            None => {
+                self.entries.insert(path.clone(), self.undo.entries.len());
+                self.undo.entries.push(UndoEntry {
+                    path: path.clone(),
+                    before,
+                    after,
+                });
+            }
         }
         self.dirs.extend(path.parent());
     }

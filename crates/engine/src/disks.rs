@@ -1,9 +1,9 @@
 //! Disks: opened through an overlay, committed all or none.
 //!
-//! A disk that the user names is probed ([`Image`]) and never written to directly. What refit
+//! A disk that the user names is probed by `refit_image` ([`Image`]) and never written to directly. What refit
 //! and its appliance write goes to a qcow2 overlay in a state directory; [`Overlays::commit`]
 //! brings the overlays of all disks of a run into their bases. A commit that was killed is
-//! finished or abandoned by [`recover`]:
+//! finished or abandoned by [`recover()`]:
 //!
 //! 1. The overlays are flushed and verified; space, locks and bases are checked.
 //! 2. Each state directory gets a record that names all disks of the run ("prepared").
@@ -12,15 +12,6 @@
 //! 4. Each overlay is copied into its base by `qemu-img commit -d`, which leaves the overlay as it
 //!    is: it can be copied again after a crash, whatever was already copied.
 //! 5. The first record becomes "committed"; overlays and records are removed, the first disk's last.
-//!
-//! # Trust
-//!
-//! An image comes from outside, and the guest chose its content. So qemu never guesses a format:
-//! refit detects it and passes it on; raw only if it was asked for or if the content is certain.
-//! Where content claims a format but could be a guest's trick (a block device, a boot signature in
-//! the header), the user must say which it is. Files that an image refers to (backing files, VMDK extents)
-//! must lie in the image's own directory unless [`Options::allow_outside`]; they are checked
-//! before qemu opens the image. External qcow2 data files are refused.
 //!
 //! # State directories
 //!
@@ -32,52 +23,29 @@
 //! # When refit dies
 //!
 //! A `qemu-img commit` that is under way is not killed together with refit: past the commit point
-//! its work has to be done anyway. It inherits the lock of its disk, so that [`recover`] says that
+//! its work has to be done anyway. It inherits the lock of its disk, so that [`recover()`] says that
 //! the disk is busy until it ends, rather than write at the same time.
 
 mod commit;
 mod error;
-mod format;
-mod image;
-mod inuse;
 mod lock;
 mod overlay;
-mod qemu;
 mod record;
 mod recover;
 mod space;
 mod state;
-mod vmdk;
 
 use std::path::PathBuf;
 
+use refit_image::{inuse, qemu};
+
 pub use commit::Step;
 pub use error::DiskError;
-pub use format::Format;
-pub use image::{Access, Image};
 pub use overlay::Overlays;
 pub use recover::{Pending, PendingKind, Recovered, pending, recover};
+pub use refit_image::{Access, DiskSpec, Format, Image, ImageError, Options as ImageOptions};
 
 type Result<T> = std::result::Result<T, DiskError>;
-
-/// A disk as the user names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiskSpec {
-    /// Image file or block device.
-    pub path: PathBuf,
-    /// The format if the user says it (`--format`); it wins over what the content looks like.
-    pub format: Option<Format>,
-}
-
-impl DiskSpec {
-    /// A disk whose format is to be detected.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            format: None,
-        }
-    }
-}
 
 /// What the user decides about disks.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +53,6 @@ pub struct Options {
     /// Where overlays and records go instead of beside each image. An interrupted run is found
     /// again only with the same directory.
     pub state_dir: Option<PathBuf>,
-    /// Let images refer to backing files and extents outside of their own directory.
-    pub allow_outside: bool,
+    /// What images may refer to.
+    pub image: ImageOptions,
 }

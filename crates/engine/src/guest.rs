@@ -107,17 +107,36 @@ impl<'b> Guest<'b> {
     /// # Errors
     /// If it cannot be read.
     pub fn read_start(&self, path: impl Into<GuestPath>, len: usize) -> anyhow::Result<Vec<u8>> {
+        self.read_range(path, 0, len)
+    }
+
+    /// At most `len` bytes of a regular file from `offset`, links followed; fewer only at its end,
+    /// none if there is no such file. For what is too long for [`read`](Self::read): the caller goes
+    /// through it piece by piece and decides how far.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read_range(
+        &self,
+        path: impl Into<GuestPath>,
+        offset: u64,
+        len: usize,
+    ) -> anyhow::Result<Vec<u8>> {
         let Some(real) = self.resolve(&path.into())? else {
             return Ok(Vec::new());
         };
         if let Some(Staged::File { content, .. }) = self.stage.nodes.get(&real) {
-            return Ok(content[..len.min(content.len())].to_vec());
+            let start = usize::try_from(offset)
+                .unwrap_or(usize::MAX)
+                .min(content.len());
+            let end = start.saturating_add(len).min(content.len());
+            return Ok(content[start..end].to_vec());
         }
         match self.lstat_real(&real)? {
             Some(Stat {
                 kind: FileKind::File,
                 ..
-            }) => self.backend.read_at(&real, 0, len),
+            }) => self.backend.read_at(&real, offset, len),
             _ => Ok(Vec::new()),
         }
     }

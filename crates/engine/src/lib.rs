@@ -35,4 +35,4 @@ pub use nic::Nic;
 pub use path::GuestPath;
 pub use plan::{Planned, Selection, VerdictKind, plan};
 pub use run::{FixError, Job, Report, Step, fix, plan_guest};
-pub use undo::{Restored, UndoFile};
+pub use undo::{ChangedSince, Restored, UndoFile};

@@ -33,8 +33,11 @@ pub struct Drive {
 /// How a drive may be written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriveAccess {
-    /// Not at all: what the appliance writes (journal replay) goes to a temporary overlay.
-    ReadOnly,
+    /// It is an overlay that is thrown away: file systems are mounted read-only, and what the
+    /// appliance writes all the same (journal replay) goes there. libguestfs's own read-only
+    /// drives do that, too, but in 1.48 qemu guesses the format of what the disk holds, so that
+    /// a guest could write a header that names a file of this host.
+    ThrowAway,
     /// It is an overlay that counts only once it is committed, so nothing need reach the disk
     /// before that.
     Overlay,
@@ -159,7 +162,7 @@ pub fn open(
     let root = choose(&handle, name, &roots, options.os_device.as_deref(), locked)?;
     let read_only = drives
         .iter()
-        .all(|drive| drive.access == DriveAccess::ReadOnly);
+        .all(|drive| drive.access == DriveAccess::ThrowAway);
     let mounts = mount(&handle, root, read_only)?;
     let hints = hints(&handle, root, mounts)?;
     Ok((GuestfsBackend::new(handle, name.to_owned()), hints))
@@ -199,8 +202,7 @@ fn configure(drives: &[Drive], force_tcg: bool) -> refit_guestfs::Result<Handle>
     for drive in drives {
         let add = AddDrive::new().format(&drive.format);
         let add = match drive.access {
-            DriveAccess::ReadOnly => add.readonly(true),
-            DriveAccess::Overlay => add.cachemode(CacheMode::Unsafe),
+            DriveAccess::ThrowAway | DriveAccess::Overlay => add.cachemode(CacheMode::Unsafe),
             DriveAccess::InPlace => add,
         };
         handle.add_drive(&drive.path, &add)?;
@@ -258,17 +260,11 @@ fn choose<'r>(
     locked: Vec<String>,
 ) -> Result<&'r [u8], OpenError> {
     let described = || -> Vec<Root> {
-        let product = |root: &Vec<u8>| {
-            handle
-                .inspect_get_product_name(root)
-                .ok()
-                .filter(|name| name != "unknown")
-        };
         roots
             .iter()
             .map(|root| Root {
                 device: String::from_utf8_lossy(root).into_owned(),
-                product: product(root).unwrap_or_else(|| "unknown system".to_owned()),
+                product: describe(handle, root),
             })
             .collect()
     };
@@ -295,6 +291,26 @@ fn choose<'r>(
             name: name.to_owned(),
             roots: described(),
         }),
+    }
+}
+
+/// What tells one operating system from another: its name, and its host's. libguestfs's product
+/// name is a mere number for Debian.
+fn describe(handle: &Handle, root: &[u8]) -> String {
+    let known = |text: refit_guestfs::Result<String>| text.ok().filter(|text| text != "unknown");
+    let product = known(handle.inspect_get_product_name(root));
+    let distro = known(handle.inspect_get_distro(root)).filter(|distro| {
+        let product = product.as_deref().unwrap_or_default();
+        !product.to_lowercase().contains(distro.as_str())
+    });
+    let name: Vec<String> = distro.into_iter().chain(product).collect();
+    let name = match name.join(" ") {
+        name if name.is_empty() => "unknown system".to_owned(),
+        name => name,
+    };
+    match known(handle.inspect_get_hostname(root)) {
+        Some(host) => format!("{name}, host name {host}"),
+        None => name,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::guest::Guest;
 use crate::keys::Key;
 use crate::run::{self, Job, Report, Step};
 use crate::session::{self, Drive, DriveAccess, OpenOptions};
-use crate::undo::{Restored, UndoFile};
+use crate::undo::{ChangedSince, Restored, UndoFile};
 
 /// Where a guest is.
 #[derive(Debug, Clone)]
@@ -166,15 +166,14 @@ fn read_only<T>(
             read(&backend, &Hints::default())
         }
         Target::Disks(specs) => {
+            let scratch = tempfile::tempdir().context("making a directory for overlays")?;
             let mut drives = Vec::new();
-            for spec in specs {
+            for (index, spec) in specs.iter().enumerate() {
                 not_pending(spec, settings)?;
-                let image = Image::probe(spec, Access::Read, &settings.disks)?;
-                drives.push(drive(
-                    image.path(),
-                    image.format().as_str(),
-                    DriveAccess::ReadOnly,
-                ));
+                let image = Image::probe(spec, Access::Read, &settings.disks.image)?;
+                let overlay = scratch.path().join(format!("{index}.qcow2"));
+                refit_image::qemu::create(&overlay, image.path(), image.format())?;
+                drives.push(drive(&overlay, "qcow2", DriveAccess::ThrowAway));
             }
             let (backend, hints) = open(target, &drives, settings)?;
             (settings.progress)(Progress::Plan);
@@ -238,8 +237,8 @@ pub fn undo(
     let (restored, _) = write(target, settings, |backend, _, progress| {
         progress(Progress::Undo);
         let restored = undo.restore(backend, force).map_err(|error| Failure {
+            changed: !error.is::<ChangedSince>(),
             error,
-            changed: true,
         })?;
         let changed = !restored.restored.is_empty() || !restored.overwritten.is_empty();
         Ok((restored, changed))
@@ -285,7 +284,8 @@ fn write<T>(
     if settings.in_place {
         let mut drives = Vec::new();
         for spec in specs {
-            let image = Image::probe(spec, Access::Write, &settings.disks)?;
+            let image = Image::probe(spec, Access::Write, &settings.disks.image)
+                .map_err(DiskError::from)?;
             drives.push(drive(
                 image.path(),
                 image.format().as_str(),

@@ -197,7 +197,7 @@ impl UndoFile {
     /// the run; otherwise that is an error before anything is written.
     ///
     /// # Errors
-    /// If the guest was changed since the run, cannot be written, or is not as before afterwards.
+    /// [`ChangedSince`], or if it cannot be written or is not as before afterwards.
     pub fn restore(&self, backend: &mut dyn Backend, force: bool) -> anyhow::Result<Restored> {
         let mut outcome = Restored::default();
         let mut todo = Vec::new();
@@ -214,16 +214,10 @@ impl UndoFile {
             todo.push(entry);
         }
         if !force && !outcome.overwritten.is_empty() {
-            bail!(
-                "these were changed after the run and would be overwritten: {}. \
-                 Nothing was restored; use --force to restore them all the same",
-                outcome
-                    .overwritten
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            );
+            return Err(ChangedSince {
+                paths: outcome.overwritten,
+            }
+            .into());
         }
         for entry in &todo {
             entry
@@ -248,6 +242,18 @@ impl UndoFile {
         backend.sync()?;
         Ok(outcome)
     }
+}
+
+/// Restoring would overwrite what somebody changed after the run; nothing was restored.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "these were changed after the run and would be overwritten: {}. \
+     Nothing was restored; use --force to restore them all the same",
+    paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+)]
+pub struct ChangedSince {
+    /// What was changed.
+    pub paths: Vec<GuestPath>,
 }
 
 impl UndoEntry {

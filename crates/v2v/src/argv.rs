@@ -42,7 +42,7 @@ impl CommandLine {
     }
 }
 
-/// `virt-v2v ... -o local`.
+/// `virt-v2v ... -o local`, or `-o disk` in newer words.
 pub(crate) fn convert(
     options: &ConvertOptions,
     capabilities: &Capabilities,
@@ -50,7 +50,7 @@ pub(crate) fn convert(
 ) -> Result<CommandLine, ConvertError> {
     check_name(&options.name)?;
     let mut line = common(&options.settings, capabilities, scratch)?;
-    line.option("-o", "local")
+    line.option("-o", capabilities.local_output())
         .option("-os", absolute(&options.out_dir)?)
         .option("-of", options.output_format.name())
         .option("-on", options.name.as_str());

@@ -113,10 +113,21 @@ impl Capabilities {
         self.has_token(&format!("input:{mode}"))
     }
 
-    /// Output mode (`local`, ...).
+    /// Output mode (`disk`, ...).
     #[must_use]
     pub fn has_output(&self, mode: &str) -> bool {
         self.has_token(&format!("output:{mode}"))
+    }
+
+    /// The value of `-o` that writes disks to a directory. Since 2.0 it is `disk`, and `local` its
+    /// older name; since 2.10 or earlier only `disk` has a token.
+    #[must_use]
+    pub fn local_output(&self) -> &'static str {
+        if self.has_output("disk") {
+            "disk"
+        } else {
+            "local"
+        }
     }
 
     /// `--block-driver` (2.3.4; its token only since 2.9.5).
@@ -245,6 +256,70 @@ mod tests {
         assert!(found.has_option("-b") && found.has_option("--bridge"));
         assert!(!found.has_smp(), "named in a description only");
         assert!(!found.has_block_driver_option());
+    }
+
+    /// What one of the programs answers in a recorded file.
+    fn recorded(text: &str, program: &str) -> Capabilities {
+        let answer = |option: &str| {
+            let (_, rest) = text
+                .split_once(&format!("== {program} {option}\n"))
+                .unwrap();
+            rest.split("== ").next().unwrap()
+        };
+        Capabilities::parse(
+            answer("--version"),
+            answer("--machine-readable"),
+            answer("--help"),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn the_versions_that_debian_carries() {
+        for (text, version, output, offered) in [
+            (
+                include_str!("../fixtures/capabilities-2.2.0.txt"),
+                "2.2.0",
+                "local",
+                [false; 6],
+            ),
+            (
+                include_str!("../fixtures/capabilities-2.6.0.txt"),
+                "2.6.0",
+                "local",
+                [true, true, false, false, false, false],
+            ),
+            (
+                include_str!("../fixtures/capabilities-2.10.0.txt"),
+                "2.10.0",
+                "disk",
+                [true; 6],
+            ),
+        ] {
+            let convert = recorded(text, "virt-v2v");
+            let in_place = recorded(text, "virt-v2v-in-place");
+            let inspector = recorded(text, "virt-v2v-inspector");
+            for found in [&convert, &in_place, &inspector] {
+                assert_eq!(found.version.text, version);
+                for mode in ["disk", "ova", "vmx", "libvirtxml"] {
+                    assert!(found.has_input(mode), "{version} {mode}");
+                }
+                assert!(found.has_option("--root") && found.has_option("--key"));
+                assert!(!found.has_no_fstrim(), "{version}");
+            }
+            assert_eq!(convert.local_output(), output);
+            assert!(convert.has_output(output) && !in_place.has_output(output));
+            assert!(inspector.has_output_xml());
+            let found = [
+                convert.has_customize(),
+                convert.has_block_driver_option(),
+                convert.has_memsize(),
+                convert.has_smp(),
+                convert.has_parallel(),
+                in_place.has_output_xml(),
+            ];
+            assert_eq!(found, offered, "{version}");
+        }
     }
 
     #[test]

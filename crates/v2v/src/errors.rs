@@ -64,7 +64,7 @@ pub enum ErrorKind {
     ApplianceFailed,
     /// A file system of the guest is damaged.
     DamagedFilesystem,
-    /// A registry hive or package database of the guest is damaged or missing.
+    /// A registry hive, a package database or a tool of the guest is damaged or missing.
     DamagedGuest,
     /// An option that this virt-v2v does not take.
     BadOption,
@@ -154,7 +154,9 @@ impl ErrorKind {
             Self::PermissionDenied => "permission denied".into(),
             Self::ApplianceFailed => "the libguestfs appliance did not start".into(),
             Self::DamagedFilesystem => "a file system of the guest is damaged".into(),
-            Self::DamagedGuest => "a database of the guest is damaged or missing".into(),
+            Self::DamagedGuest => {
+                "something in the guest that a conversion needs is damaged or missing".into()
+            }
             Self::BadOption => "virt-v2v does not accept these options".into(),
             Self::Interrupted => "the conversion was interrupted".into(),
             Self::Killed { signal } => format!("virt-v2v was killed by signal {signal}"),
@@ -211,7 +213,7 @@ impl ErrorKind {
                 "Check and repair the file system in the guest on its old host, and export it again."
             }
             Self::DamagedGuest => {
-                "Check that the guest starts on its old host; the log names the database."
+                "Check that the guest is complete and starts on its old host, then export it again."
             }
             Self::BadOption => "Use a newer virt-v2v, or leave the option out.",
             Self::Interrupted => "The source is unchanged; run the command again.",

@@ -20,7 +20,7 @@ pub enum Phase {
     Check,
     /// The guest is converted.
     Convert,
-    /// Files are relabelled, scripts installed, the random seed set (2.5.8 and later).
+    /// Files are relabelled, scripts installed, random seed and machine ID set (2.5.8 and later).
     Customize,
     /// Unused blocks are discarded, so that they need not be copied.
     Trim,
@@ -95,6 +95,7 @@ const STARTS: &[(&str, Phase)] = &[
     ("Estimating space required", Phase::Check),
     ("Converting ", Phase::Convert),
     ("Setting a random seed", Phase::Customize),
+    ("Setting the machine ID", Phase::Customize),
     ("SELinux relabelling", Phase::Customize),
     ("Mapping filesystem data", Phase::Trim),
     ("Closing the overlay", Phase::Close),

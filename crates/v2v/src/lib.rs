@@ -26,6 +26,7 @@ mod process;
 mod roots;
 mod run;
 mod scratch;
+mod sockets;
 mod source;
 mod tools;
 mod watchdog;

@@ -7,7 +7,7 @@ use crate::errors::RootChoice;
 use crate::event::{Event, Phase};
 use crate::messages::{Level, Message};
 use crate::outcome::{Outcome, Timing};
-use crate::roots::Roots;
+use crate::roots::{Roots, TRACE};
 
 /// How many lines of other programs' complaints are kept for the diagnosis.
 const MAX_COMPLAINTS: usize = 64;
@@ -29,8 +29,11 @@ const HOST_PROGRAMS: &[&str] = &[
     "qemu-kvm: ",
     "nbdcopy: ",
     "nbdkit: ",
+    // Its newer versions add the name that virt-v2v gives them: `nbdkit[in0]: `.
+    "nbdkit[",
     "libguestfs: error: ",
-    "supermin: ",
+    // Otherwise it may be the appliance's first program, which has the same name.
+    "supermin: error: ",
     "sh: ",
     "tar: ",
     "unzip: ",
@@ -65,6 +68,10 @@ impl Reader {
                     text: text.to_owned(),
                     at,
                 })
+            }
+            Level::Warning if is_about_debugging(text) => {
+                push(&mut self.outcome.infos, text);
+                Some(Event::Info(text.to_owned()))
             }
             Level::Warning => {
                 if text.contains("there are no virtio drivers available") {
@@ -120,18 +127,19 @@ impl Reader {
         if line == APPLIANCE_IS_UP {
             self.appliance_up = true;
         }
+        let said = without_directory(line);
         if HOST_PROGRAMS
             .iter()
-            .any(|program| line.starts_with(program))
-            && !line.contains(" debug: ")
+            .any(|program| said.starts_with(program))
+            && !said.contains(" debug: ")
         {
             if self.complaints.len() == MAX_COMPLAINTS {
                 self.complaints.pop_front();
             }
-            self.complaints.push_back(line.to_owned());
+            self.complaints.push_back(said.to_owned());
         }
-        // blkid's answer in the appliance, on a line of its own.
-        if line == "crypto_LUKS" || line == "BitLocker" {
+        // blkid's answer in the appliance, on a line of its own but for what overtakes it.
+        if let Some("crypto_LUKS" | "BitLocker") = line.split(TRACE).next() {
             self.encrypted = true;
         }
         self.roots.line(line);
@@ -205,10 +213,29 @@ impl Reader {
     }
 }
 
+/// virt-v2v 2.5.8 and later looks for traces of customization in the guest when it is verbose, which
+/// it always is here, and warns that it found none.
+fn is_about_debugging(warning: &str) -> bool {
+    ["log file /tmp/builder.log: ", "Guestfs.Error(\"debug: "]
+        .iter()
+        .any(|start| warning.starts_with(start))
+        && warning.ends_with(" (ignored)")
+}
+
 fn push(notes: &mut Vec<String>, text: &str) {
     if notes.len() < MAX_NOTES {
         notes.push(text.to_owned());
     }
+}
+
+/// Programs in C call themselves what they were started as: `/usr/bin/virt-v2v: could not ...`.
+fn without_directory(line: &str) -> &str {
+    let program = line.split(' ').next().unwrap_or_default();
+    let directory = match program.rsplit_once('/') {
+        Some((directory, _)) if line.starts_with('/') => directory.len() + 1,
+        _ => 0,
+    };
+    line.get(directory..).unwrap_or(line)
 }
 
 /// `Copying disk 2/3` gives (2, 3).
@@ -267,52 +294,52 @@ mod tests {
 
     #[test]
     fn a_debian_guest_from_start_to_end() {
-        let (reader, events) = replay(
-            include_str!("../fixtures/debian12.machine-readable.jsonl"),
-            include_bytes!("../fixtures/debian12.bars.log"),
-        );
-        let percents: Vec<u8> = events
-            .iter()
-            .filter_map(|event| match event {
-                Event::Copy {
-                    disk: 1,
-                    disks: 1,
-                    percent,
-                    ..
-                } => Some(*percent),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(percents.first(), Some(&0));
-        assert_eq!(percents.last(), Some(&100));
-        assert!(percents.is_sorted_by(|a, b| a < b), "{percents:?}");
-        let outcome = reader.finish(Duration::from_secs(100));
-        assert_eq!(outcome.guest.as_deref(), Some("12.15"));
-        assert_eq!(outcome.virtio, Some(true));
-        let phases: Vec<&str> = outcome
-            .timings
-            .iter()
-            .map(|timing| timing.phase.id())
-            .collect();
-        assert_eq!(
-            phases,
-            [
-                "setup",
-                "open",
-                "inspect",
-                "check",
-                "convert",
-                "trim",
-                "close",
-                "target",
-                "target",
-                "destination",
-                "copy",
-                "metadata",
-                "finish"
-            ]
-        );
-        assert!(outcome.timings.iter().all(|timing| timing.seconds >= 1.0));
+        for (jsonl, guest, phases) in [
+            (
+                include_str!("../fixtures/debian12-2.2.0.machine-readable.jsonl"),
+                "12.15",
+                "setup open inspect check convert trim close target target destination copy \
+                 metadata finish",
+            ),
+            (
+                include_str!("../fixtures/debian12-2.6.0.machine-readable.jsonl"),
+                "12.15 (debian12)",
+                "setup open inspect check convert customize customize customize trim close target \
+                 target destination copy metadata finish",
+            ),
+            (
+                include_str!("../fixtures/debian12-2.10.0.machine-readable.jsonl"),
+                "12.15 (debian12)",
+                "setup open fsck inspect inspect inspect check convert customize customize \
+                 customize trim fsck close target target destination copy metadata finish",
+            ),
+        ] {
+            let (reader, events) = replay(jsonl, include_bytes!("../fixtures/debian12.bars.log"));
+            let percents: Vec<u8> = events
+                .iter()
+                .filter_map(|event| match event {
+                    Event::Copy {
+                        disk: 1,
+                        disks: 1,
+                        percent,
+                        ..
+                    } => Some(*percent),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(percents.first(), Some(&0));
+            assert_eq!(percents.last(), Some(&100));
+            assert!(percents.is_sorted_by(|a, b| a < b), "{percents:?}");
+            let outcome = reader.finish(Duration::from_secs(100));
+            assert_eq!(outcome.guest.as_deref(), Some(guest));
+            assert_eq!(outcome.virtio, Some(true));
+            for warning in &outcome.warnings {
+                assert!(warning.contains("could not "), "{warning}");
+            }
+            let steps: Vec<&str> = outcome.timings.iter().map(|step| step.phase.id()).collect();
+            assert_eq!(steps.join(" "), phases);
+            assert!(outcome.timings.iter().all(|step| step.seconds >= 1.0));
+        }
     }
 
     #[test]
@@ -390,14 +417,23 @@ mod tests {
             "[    0.235524] virt-v2v: error: No space left on device",
             "guestfsd: error: x",
             "nbdkit: debug: writing",
+            "supermin: mounting /proc",
             "nbdkit: file[1]: debug: No space left on device",
+            "nbdkit[in0]: file[1]: debug: file: finalize",
+            "/usr/bin/virt-v2v",
             "▖  75% [***-]nbdkit: file.1: error: pwrite: No space left on device",
+            "▖  75% [***-]nbdkit[out0]: file.1: error: pwrite: No space left on device",
+            "/opt/v2v/bin/virt-v2v: could not read key from user",
         ] {
             reader.stderr_line(line);
         }
         assert_eq!(
             reader.complaints().collect::<Vec<_>>(),
-            ["nbdkit: file.1: error: pwrite: No space left on device"]
+            [
+                "nbdkit: file.1: error: pwrite: No space left on device",
+                "nbdkit[out0]: file.1: error: pwrite: No space left on device",
+                "virt-v2v: could not read key from user",
+            ]
         );
     }
 }

@@ -36,6 +36,9 @@ const fn complaint(parts: &'static [&'static str], kind: fn(&str) -> ErrorKind) 
     }
 }
 
+/// Starts the paragraph that names what inspection did not find out.
+const FIELD: &str = "Inspection field ";
+
 /// The first row that matches decides: causes come before consequences. Each has a sample of real
 /// output in the tests.
 const TABLE: &[Pattern] = &[
@@ -49,6 +52,11 @@ const TABLE: &[Pattern] = &[
     error(&["root device", "not found", "Roots found were"], |_| {
         ErrorKind::WrongRootDevice
     }),
+    // A system was found, but not all of what virt-v2v must know of it.
+    error(
+        &["inspection could not detect the source guest", FIELD],
+        |_| ErrorKind::DamagedGuest,
+    ),
     error(&["inspection could not detect the source guest"], |_| {
         ErrorKind::NoOperatingSystem
     }),
@@ -83,6 +91,9 @@ const TABLE: &[Pattern] = &[
     error(&["libguestfs error: e2fsck"], |_| {
         ErrorKind::DamagedFilesystem
     }),
+    error(&["Structure needs cleaning"], |_| {
+        ErrorKind::DamagedFilesystem
+    }),
     error(&["Hivex.Error"], |_| ErrorKind::DamagedGuest),
     error(&["filesize: /", "No such file or directory"], |_| {
         ErrorKind::DamagedGuest
@@ -90,6 +101,10 @@ const TABLE: &[Pattern] = &[
     error(&["mount_stub", "No such file or directory"], |_| {
         ErrorKind::DamagedGuest
     }),
+    error(
+        &["unable to rebuild initrd", "not found in the guest"],
+        |_| ErrorKind::DamagedGuest,
+    ),
     error(&["partition outside the disk"], |_| ErrorKind::ImageBroken),
     error(&["cannot open /dev/", "Input/output error"], |_| {
         ErrorKind::ImageBroken
@@ -184,14 +199,19 @@ fn own_words(reader: &Reader) -> String {
     reader.error().or_else(line).unwrap_or_default().to_owned()
 }
 
-/// Later paragraphs are about debugging and bug reports.
+/// Later paragraphs are about debugging and bug reports; only one of them says more.
 fn first_paragraph(text: &str) -> String {
-    let first = text.split("\n\n").next().unwrap_or_default();
+    let mut paragraphs = text.split("\n\n");
+    let first = paragraphs.next().unwrap_or_default();
     let first = first
         .split("\nTo see full error messages")
         .next()
         .unwrap_or_default();
-    first.trim().replace('\n', " ")
+    paragraphs
+        .find(|paragraph| paragraph.starts_with(FIELD))
+        .map_or_else(|| first.to_owned(), |field| format!("{first} {field}"))
+        .trim()
+        .replace('\n', " ")
 }
 
 fn between(text: &str, open: char, close: char) -> Option<&str> {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::log::Stream;
+use crate::sockets::{self, socket_dir};
 
 /// How long a program may take to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(10);
@@ -55,12 +56,14 @@ pub(crate) struct Running {
     chunks: Receiver<Chunk>,
     ended: bool,
     sockets: BTreeSet<PathBuf>,
+    record: PathBuf,
 }
 
 impl Running {
-    /// Starts the command with nothing on standard input. The thread that calls this must live as
-    /// long as the program: the kernel's parent-death signal belongs to the thread.
-    pub(crate) fn start(mut command: Command) -> io::Result<Self> {
+    /// Starts the command with nothing on standard input, and records its socket directories in a
+    /// file, for the case that refit is killed. The thread that calls this must live as long as the
+    /// program: the kernel's parent-death signal belongs to the thread.
+    pub(crate) fn start(mut command: Command, record: &Path) -> io::Result<Self> {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -81,6 +84,7 @@ impl Running {
             chunks,
             ended: false,
             sockets: BTreeSet::new(),
+            record: record.to_owned(),
         })
     }
 
@@ -109,6 +113,7 @@ impl Running {
     /// appliance is being built (supermin, once for each kernel).
     pub(crate) fn look_at_helpers(&mut self) -> bool {
         let mut building = false;
+        let known = self.sockets.len();
         for pid in members(self.group) {
             let Ok(arguments) = fs::read(format!("/proc/{pid}/cmdline")) else {
                 continue;
@@ -118,6 +123,11 @@ impl Running {
                 .next()
                 .is_some_and(|program| program.ends_with(b"supermin"));
             self.sockets.extend(arguments.filter_map(socket_dir));
+        }
+        if self.sockets.len() > known
+            && let Err(error) = sockets::record(&self.record, &self.sockets)
+        {
+            tracing::debug!(%error, "cannot record the appliance's sockets");
         }
         building
     }
@@ -133,13 +143,7 @@ impl Running {
     /// libguestfs leaves outside `TMPDIR` when it is killed.
     pub(crate) fn clean_up(&mut self) {
         self.wait_until_gone(HELPERS_GRACE);
-        for dir in &self.sockets {
-            if dir.is_dir()
-                && let Err(error) = fs::remove_dir_all(dir)
-            {
-                tracing::warn!(directory = %dir.display(), %error, "cannot remove the appliance's sockets");
-            }
-        }
+        sockets::remove(&self.sockets);
     }
 
     fn wait_until_gone(&mut self, grace: Duration) {
@@ -221,22 +225,6 @@ fn is_living_member(stat: &str, group: i32) -> bool {
     state != Some("Z") && fields.nth(1).and_then(|field| field.parse().ok()) == Some(group)
 }
 
-/// qemu's `-chardev socket,path=/tmp/libguestfsXXXXXX/guestfsd.sock,...` names a directory that
-/// libguestfs makes in /tmp whatever `TMPDIR` says.
-fn socket_dir(argument: &[u8]) -> Option<PathBuf> {
-    let argument = std::str::from_utf8(argument).ok()?;
-    let path = argument.strip_prefix("socket,path=")?.split(',').next()?;
-    let dir = Path::new(path)
-        .strip_prefix("/")
-        .ok()
-        .and_then(|_| Path::new(path).parent())?;
-    let name = dir.file_name()?.to_str()?.strip_prefix("libguestfs")?;
-    let ours = path.ends_with("/guestfsd.sock")
-        && name.len() == 6
-        && name.bytes().all(|b| b.is_ascii_alphanumeric());
-    ours.then(|| dir.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,27 +241,10 @@ mod tests {
     }
 
     #[test]
-    fn only_libguestfs_sockets_are_removed() {
-        assert_eq!(
-            socket_dir(b"socket,path=/tmp/libguestfsYzB8fU/guestfsd.sock,id=channel0"),
-            Some("/tmp/libguestfsYzB8fU".into())
-        );
-        for other in [
-            &b"socket,path=/tmp/libguestfs/guestfsd.sock"[..],
-            b"socket,path=/tmp/libguestfs..%2f..x/guestfsd.sock",
-            b"socket,path=/home/guestfsd.sock",
-            b"socket,path=libguestfsYzB8fU/guestfsd.sock",
-            b"\xff",
-        ] {
-            assert_eq!(socket_dir(other), None);
-        }
-    }
-
-    #[test]
     fn stopping_ends_the_whole_group() {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 600 & sleep 600"]);
-        let mut running = Running::start(command).unwrap();
+        let mut running = Running::start(command, Path::new("/nonexistent")).unwrap();
         while members(running.group).len() < 2 {
             thread::sleep(Duration::from_millis(10));
         }

@@ -294,8 +294,8 @@ impl<'a> Job<'a> {
             .and_then(|_| Follower::open(&messages))
             .map_err(|error| failed(error, "making a file for messages"))?;
         let command = self.command(&line.args, &scratch, tcg);
-        self.note(&format!("running {command:?}"));
-        let mut running = Running::start(command)
+        self.note(&format!("running {}", described(&command, self.env)));
+        let mut running = Running::start(command, &scratch.sockets())
             .map_err(|error| failed(error, &format!("starting {}", self.program.display())))?;
         let mut reader = Reader::default();
         let start = Instant::now();
@@ -451,6 +451,26 @@ struct Attempt {
     outcome: Outcome,
 }
 
+/// The command line, and of its variables those that are not as refit found them: the others may
+/// hold secrets, and the log is handed on.
+fn described(command: &Command, env: &Environment) -> String {
+    let variables = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_str()?, value?)))
+        .filter(|(name, value)| env.get(name) != Some(*value));
+    let mut words: Vec<String> = variables
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{name}={value:?}"))
+        .collect();
+    words.extend(
+        [command.get_program()]
+            .into_iter()
+            .chain(command.get_args())
+            .map(|word| format!("{word:?}")),
+    );
+    words.join(" ")
+}
+
 /// The backend's settings with `force_tcg` among them, and without its opposite.
 fn force_tcg(env: &Environment) -> String {
     let present = env
@@ -468,6 +488,20 @@ fn force_tcg(env: &Environment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_shows_only_variables_that_refit_sets() {
+        let env = Environment::default()
+            .with("TOKEN", "geheim")
+            .with("TMPDIR", "/t");
+        let mut command = Command::new("virt-v2v");
+        command.arg("-v").env_clear().envs(env.iter());
+        command.env("LC_ALL", "C.UTF-8").env("TMPDIR", "/scratch");
+        assert_eq!(
+            described(&command, &env),
+            r#"LC_ALL="C.UTF-8" TMPDIR="/scratch" "virt-v2v" "-v""#
+        );
+    }
 
     #[test]
     fn other_backend_settings_are_kept() {

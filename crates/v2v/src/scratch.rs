@@ -13,10 +13,12 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::sockets;
 use crate::tools::Environment;
 
 const PREFIX: &str = "refit-v2v-";
 const LOCK: &str = "in-use";
+const SOCKETS: &str = "sockets";
 const MODE: u32 = 0o711;
 const DEFAULT_TMPDIR: &str = "/var/tmp";
 
@@ -63,6 +65,11 @@ impl Scratch {
         self.dir.path().join(name)
     }
 
+    /// Where the appliance's socket directories are written down.
+    pub(crate) fn sockets(&self) -> PathBuf {
+        self.file(SOCKETS)
+    }
+
     /// Writes a secret to a new file that only this user can read.
     pub(crate) fn secret(&self, name: &str, secret: &str) -> io::Result<PathBuf> {
         let path = self.file(name);
@@ -104,6 +111,7 @@ fn remove_abandoned(parent: &Path) {
         match lock.try_lock() {
             Ok(()) => {
                 tracing::info!(directory = %entry.path().display(), "removing what a killed run has left");
+                sockets::remove(&sockets::recorded(&entry.path().join(SOCKETS)));
                 if let Err(error) = fs::remove_dir_all(entry.path()) {
                     tracing::warn!(directory = %entry.path().display(), %error, "cannot remove what a killed run has left");
                 }

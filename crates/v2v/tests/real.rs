@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use refit_v2v::{
     Accel, CancelToken, Capabilities, Conversion, ConvertError, ConvertOptions, Environment,
-    ErrorKind, Event, Input, Kind, Phase, Tools, checks, run,
+    ErrorKind, Event, InPlaceOptions, Input, Kind, Phase, Tools, checks, run, run_in_place,
 };
 
 /// Only one appliance at a time.
@@ -40,7 +40,7 @@ impl Bench {
     }
 
     fn sh(&self, script: &str) {
-        let status = Command::new("sh")
+        let status = Command::new("bash")
             .args(["-ec", script])
             .current_dir(self.dir.path())
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
@@ -120,7 +120,10 @@ fn probe_what_is_installed() {
             assert!(found.has_input(mode), "{kind:?} {mode}");
         }
         assert!(found.has_option("--root"));
-        assert_eq!(found.has_output("local"), kind == Kind::Convert);
+        assert_eq!(
+            found.has_output(found.local_output()),
+            kind == Kind::Convert
+        );
     }
     assert!(
         checks(&env)
@@ -251,6 +254,27 @@ fn two_operating_systems_are_listed() {
     bench.assert_clean();
 }
 
+/// A partition that starts as a BitLocker volume does, without anything in it: enough to be asked
+/// for a key.
+#[test]
+fn a_bitlocker_volume_without_key() {
+    let _alone = alone();
+    let bench = Bench::new();
+    bench.sh(
+        r"truncate -s 40M d.img
+        printf 'label: dos\n2048,65536,7\n' | sfdisk -q d.img
+        put() { dd of=d.img bs=1 seek=$((1048576 + $1)) conv=notrunc status=none; }
+        printf '\xeb\x58\x90-FVE-FS-\x00\x02' | put 0
+        printf '\x00\x00\x01\0\0\0\0\0\x00\x00\x02\0\0\0\0\0\x00\x00\x03\0\0\0\0\0' | put 176
+        printf '\x55\xaa' | put 510
+        for at in 0x10000 0x20000 0x30000; do printf -- '-FVE-FS-\x40\x00\x02\x00' | put $at; done",
+    );
+    let error = bench.fail("d.img");
+    assert_eq!(error.kind, ErrorKind::EncryptedNoKey, "{error}");
+    assert!(error.advice().contains("--key"));
+    bench.assert_clean();
+}
+
 #[test]
 fn cancelling_leaves_nothing() {
     let _alone = alone();
@@ -284,11 +308,7 @@ fn cancelling_leaves_nothing() {
     assert!(*opened.lock().unwrap());
     assert_eq!(result.unwrap_err().kind, ErrorKind::Interrupted);
     bench.assert_clean();
-    let left: Vec<_> = sockets()
-        .into_iter()
-        .filter(|path| !sockets_before.contains(path))
-        .collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(new_sockets(&sockets_before), Vec::<PathBuf>::new());
 }
 
 /// qemu with a processor on which this test's guest stops right after the boot loader is as good
@@ -350,6 +370,12 @@ fn sockets() -> Vec<PathBuf> {
         .collect()
 }
 
+fn new_sockets(before: &[PathBuf]) -> Vec<PathBuf> {
+    let mut now = sockets();
+    now.retain(|path| !before.contains(path));
+    now
+}
+
 fn is_libguestfs(path: &Path) -> bool {
     path.file_name()
         .is_some_and(|name| name.to_string_lossy().starts_with("libguestfs"))
@@ -388,19 +414,25 @@ fn a_killed_refit_takes_virt_v2v_along() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
+    let sockets_before = sockets();
+    let recorded = || {
+        let scratch = fs::read_dir(bench.path("tmp")).unwrap().next()?.unwrap();
+        fs::read_to_string(scratch.path().join("sockets")).ok()
+    };
     wait_for("qemu starts", || {
-        bench
-            .processes()
-            .iter()
-            .any(|line| line.contains("guestfsd.sock"))
+        recorded().is_some_and(|list| !list.is_empty())
     });
     refit.kill().unwrap();
     refit.wait().unwrap();
     wait_for("everything ends", || bench.processes().is_empty());
-    // The next run removes the directory that the killed one left.
+    // The next run removes the directories that the killed one left.
     assert_eq!(fs::read_dir(bench.path("tmp")).unwrap().count(), 1);
+    for dir in recorded().unwrap().lines() {
+        fs::create_dir_all(dir).unwrap();
+    }
     assert_eq!(bench.fail("d.img").kind, ErrorKind::NoOperatingSystem);
     bench.assert_clean();
+    assert_eq!(new_sockets(&sockets_before), Vec::<PathBuf>::new());
 }
 
 fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
@@ -453,4 +485,79 @@ fn a_whole_conversion() {
     assert_eq!(percent, 100);
     assert!(bytes.is_some() && bytes == total, "{bytes:?} of {total:?}");
     assert_eq!(fs::read_dir(bench.path("tmp")).unwrap().count(), 0);
+}
+
+/// A bootable Debian disk that is not to be written: made once, and used by the tests of the
+/// whole, too. `None` if it cannot be made here.
+fn bootable() -> Option<PathBuf> {
+    if let Some(disk) = std::env::var_os("REFIT_V2V_DISK") {
+        return Some(disk.into());
+    }
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cache = top.join("target/guests");
+    fs::create_dir_all(&cache).unwrap();
+    let lock = File::create(cache.join("debian.lock")).unwrap();
+    lock.lock().unwrap();
+    let disk = cache.join("debian.img");
+    if !disk.exists() {
+        let made = cache.join("debian.part");
+        let status = Command::new(top.join("tests/guests/debian.sh"))
+            .arg(&made)
+            .status()
+            .unwrap();
+        if !status.success() {
+            return None;
+        }
+        fs::rename(made, &disk).unwrap();
+    }
+    Some(disk)
+}
+
+#[test]
+fn an_overlay_is_converted_in_place() {
+    let Some(disk) = bootable() else {
+        println!("skipped: no Debian disk can be made here (it needs root and mmdebstrap)");
+        return;
+    };
+    let _alone = alone();
+    let bench = Bench::new();
+    bench.sh(&format!(
+        "qemu-img create -q -f qcow2 -F raw -b {} overlay.qcow2",
+        disk.canonicalize().unwrap().display()
+    ));
+    let mut settings = bench.options("unused").settings;
+    settings.log = bench.path("log");
+    let options = InPlaceOptions {
+        input: Input::Disk {
+            path: bench.path("overlay.qcow2"),
+            format: Some("qcow2".into()),
+        },
+        output_xml: None,
+        settings,
+    };
+    let modified = disk.metadata().unwrap().modified().unwrap();
+    let empty = bench.path("overlay.qcow2").metadata().unwrap().len();
+    let mut phases = Vec::new();
+    let outcome = run_in_place(
+        &Tools::find(&bench.env),
+        &options,
+        &mut |event| {
+            if let Event::Phase { phase, .. } = event {
+                phases.push(phase);
+            }
+        },
+        &CancelToken::default(),
+    )
+    .unwrap();
+    assert_eq!(outcome.virtio, Some(true));
+    assert!(!outcome.relaunched);
+    for phase in [Phase::Open, Phase::Inspect, Phase::Convert] {
+        assert!(phases.contains(&phase), "{phase:?} in {phases:?}");
+    }
+    assert!(!phases.contains(&Phase::Copy) && !phases.contains(&Phase::Other));
+    // A new initramfs alone takes megabytes.
+    let full = bench.path("overlay.qcow2").metadata().unwrap().len();
+    assert!(full > empty + (1 << 20), "{empty} to {full}");
+    assert_eq!(disk.metadata().unwrap().modified().unwrap(), modified);
+    bench.assert_clean();
 }

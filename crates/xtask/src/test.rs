@@ -103,10 +103,13 @@ fn step(name: &str) {
 /// Which of our crates may depend on which. What is missing here may depend on none of ours.
 const LAYERS: &[(&str, &[&str])] = &[
     ("refit-guestfs", &["refit-guestfs-sys"]),
-    ("refit-engine", &["refit-guestfs", "refit-machine"]),
-    ("refit-v2v", &["refit-machine"]),
+    (
+        "refit-engine",
+        &["refit-guestfs", "refit-image", "refit-machine"],
+    ),
+    ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
-    ("refit-boot", &["refit-machine"]),
+    ("refit-boot", &["refit-image", "refit-machine"]),
     ("refit-fixups", &["refit-engine", "refit-machine"]),
     (
         "refit-convert",

@@ -29,6 +29,7 @@ struct Case<'c> {
     interfaces: &'c [Interface],
     links: &'c [Binding],
     rules: &'c [Binding],
+    leases: &'c [Lease],
 }
 
 const NOTHING: Case<'static> = Case {
@@ -36,6 +37,7 @@ const NOTHING: Case<'static> = Case {
     interfaces: &[],
     links: &[],
     rules: &[],
+    leases: &[],
 };
 
 /// For each NIC its name, `-` where it needs none, `?` where it is unknown, with the decisive
@@ -46,8 +48,14 @@ fn run(case: &Case<'_>) -> (Vec<String>, usize) {
     let bindings = Bindings {
         links: case.links,
         rules: case.rules,
+        leases: case.leases,
+        ..Bindings::default()
     };
-    let decided = decide(case.nics, &topology, bindings, true, &mut warnings);
+    let naming = Naming {
+        slots: true,
+        new_name: "enp1s0",
+    };
+    let decided = decide(case.nics, &topology, bindings, naming, &mut warnings);
     let shown = decided.iter().map(|one| match &one.outcome {
         Outcome::Name(name) => format!("{name}: {}", one.evidence[0].by),
         Outcome::NotNeeded { by, .. } => format!("-: {by}"),
@@ -100,6 +108,7 @@ fn the_stated_order_decides_and_contradictions_are_said() {
         interfaces: &interfaces,
         links: &links,
         rules: &rules,
+        ..NOTHING
     });
     assert_eq!(
         names,
@@ -167,8 +176,11 @@ fn slots_count_where_the_configuration_asks_for_them_or_asks_nothing() {
             "lan: only NIC and only name left"
         ]
     );
-    // No configuration: their slots, but for the one that is inferred only.
-    assert_eq!(names(&[]).0, ["ens192: slot 192", "ens224: slot 224", "?"]);
+    // No configuration: their slots.
+    assert_eq!(
+        names(&[]).0,
+        ["ens192: slot 192", "ens224: slot 224", "ens161: slot 1184"]
+    );
     // Names that no slot gives: no guessing.
     let eth = [interface("eth0"), interface("eth1"), interface("eth2")];
     assert_eq!(names(&eth).0, ["?", "?", "?"]);
@@ -289,10 +301,165 @@ fn without_nics_the_pairs_of_the_configuration_count() {
     let topology = Topology::new(&interfaces);
     let rules = [binding(B, "eth1"), binding(C, "stale")];
     let bindings = Bindings {
-        links: &[],
         rules: &rules,
+        ..Bindings::default()
     };
     let nics = paired_nics(&topology, bindings);
     let macs: Vec<String> = nics.iter().map(|nic| nic.mac.to_string()).collect();
     assert_eq!(macs, [A, B]);
+    // Leases come last.
+    let leases = [with_mac_in_lease("eth1", A), with_mac_in_lease("eth2", C)];
+    let bindings = Bindings {
+        leases: &leases,
+        ..bindings
+    };
+    let nics = paired_nics(&topology, bindings);
+    let macs: Vec<String> = nics.iter().map(|nic| nic.mac.to_string()).collect();
+    assert_eq!(macs, [A, B, C]);
+}
+
+fn lease(name: &str, address: &str, obtained: i64) -> Lease {
+    Lease {
+        name: name.to_owned(),
+        address: address.parse().unwrap(),
+        mac: None,
+        obtained,
+        source: "/var/lib/leases".into(),
+    }
+}
+
+fn with_mac_in_lease(name: &str, mac: &str) -> Lease {
+    Lease {
+        mac: Some(mac.parse().unwrap()),
+        ..lease(name, "198.51.100.1", 1)
+    }
+}
+
+fn dynamic(name: &str) -> Interface {
+    Interface {
+        dynamic: true,
+        ..interface(name)
+    }
+}
+
+#[test]
+fn the_newest_lease_of_an_address_names_its_card() {
+    let nics = [
+        nic(A, &["192.0.2.10/24"], None),
+        nic(B, &["192.0.2.11/24"], None),
+    ];
+    let interfaces = [dynamic("eth0"), dynamic("eth1")];
+    let leases = [
+        lease("eth1", "192.0.2.10", 1),
+        lease("eth1", "192.0.2.11", 5),
+        lease("eth0", "192.0.2.10", 3),
+        lease("eth0", "192.0.2.100", 9),
+    ];
+    for interfaces in [&interfaces[..], &[]] {
+        let (names, warnings) = run(&Case {
+            nics: &nics,
+            interfaces,
+            leases: &leases,
+            ..NOTHING
+        });
+        assert_eq!(
+            names,
+            ["eth0: lease of 192.0.2.10", "eth1: lease of 192.0.2.11"]
+        );
+        assert_eq!(warnings, 0);
+    }
+    let leases = [with_mac_in_lease("eth1", A)];
+    let (names, _) = run(&Case {
+        nics: &nics,
+        interfaces: &interfaces,
+        leases: &leases,
+        ..NOTHING
+    });
+    assert_eq!(
+        names,
+        ["eth1: MAC in lease", "eth0: only NIC and only name left"]
+    );
+}
+
+#[test]
+fn a_lease_is_weaker_than_configuration_and_rules_and_stronger_than_a_slot() {
+    let nics = [nic(A, &["192.0.2.10/24"], Some(192))];
+    let leases = [lease("eth1", "192.0.2.10", 1)];
+    let rules = [binding(A, "eth0")];
+    let interfaces = [dynamic("eth0"), dynamic("eth1"), dynamic("ens192")];
+    let case = Case {
+        nics: &nics,
+        interfaces: &interfaces,
+        leases: &leases,
+        rules: &rules,
+        ..NOTHING
+    };
+    assert_eq!(run(&case), (vec!["eth0: MAC in rule".to_owned()], 2));
+    let case = Case { rules: &[], ..case };
+    assert_eq!(
+        run(&case),
+        (vec!["eth1: lease of 192.0.2.10".to_owned()], 1)
+    );
+}
+
+#[test]
+fn leases_that_say_nothing_of_a_card() {
+    let nics = [nic(A, &["192.0.2.10/24"], None), nic(B, &[], None)];
+    let mut unnamed = dynamic("x");
+    unnamed.matches.name = None;
+    unnamed.matches.globs = vec!["en*".to_owned()];
+    let bridge = virtual_interface("br0", Kind::Bridge, &[]);
+    for (name, interface, expected) in [
+        // It has static addresses now.
+        ("eth0", with_address("eth0", "192.0.2.99"), "?"),
+        // It is, or may be, no hardware.
+        ("br0", bridge, "?"),
+        ("virbr0", dynamic("eth0"), "?"),
+        // The name does not matter.
+        ("ens192", unnamed, "-: names like en*"),
+    ] {
+        let (names, _) = run(&Case {
+            nics: &nics,
+            interfaces: &[interface],
+            leases: &[lease(name, "192.0.2.10", 1)],
+            ..NOTHING
+        });
+        assert_eq!(names[0], expected, "{name}");
+    }
+}
+
+#[test]
+fn leases_of_bridges_and_bonds_lead_to_the_cards_below() {
+    let nics = [
+        nic(A, &["192.0.2.10/24"], None),
+        nic(B, &["192.0.2.11/24"], None),
+    ];
+    let mut bond = virtual_interface("bond0", Kind::Bond, &["eth1", "eth2"]);
+    bond.dynamic = true;
+    let interfaces = [virtual_interface("br0", Kind::Bridge, &["eth0"]), bond];
+    let leases = [
+        lease("br0", "192.0.2.10", 1),
+        lease("bond0", "192.0.2.11", 1),
+    ];
+    let case = Case {
+        nics: &nics,
+        interfaces: &interfaces,
+        leases: &leases,
+        ..NOTHING
+    };
+    let (names, warnings) = run(&case);
+    assert_eq!(
+        names,
+        [
+            "eth0: lease of 192.0.2.10 on br0",
+            "eth1: lease of 192.0.2.11 on bond0, first free port"
+        ]
+    );
+    assert_eq!(warnings, 0);
+    let rules = [binding(B, "eth2")];
+    let (names, warnings) = run(&Case {
+        rules: &rules,
+        ..case
+    });
+    assert_eq!((names[1].as_str(), warnings), ("eth2: MAC in rule", 0));
 }

@@ -1,7 +1,7 @@
 //! netplan: the YAML files of `/etc/netplan` and its sisters.
 
-mod document;
-mod forms;
+pub(super) mod document;
+pub(super) mod forms;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -53,6 +53,20 @@ pub fn read(guest: &Guest<'_>) -> anyhow::Result<Found> {
     }
     let interfaces = merged.into_interfaces(&mut reading);
     Ok(reading.finish(interfaces))
+}
+
+/// The interfaces of one file's definitions, as cloud-init's version 2, which has netplan's form,
+/// defines them too.
+pub(super) fn interfaces(
+    reading: &mut Reading<'_, '_>,
+    path: &GuestPath,
+    definitions: Vec<(Group, String, Definition)>,
+) -> Vec<Interface> {
+    let mut merged = Merged::default();
+    for (group, id, definition) in definitions {
+        merged.add(reading, path, group, id, definition);
+    }
+    merged.into_interfaces(reading)
 }
 
 fn files(reading: &mut Reading<'_, '_>) -> anyhow::Result<Vec<GuestPath>> {

@@ -35,8 +35,14 @@ impl<'g, 'b> Reading<'g, 'b> {
     }
 
     /// The text of a file, `None` if there is none. A file that is too long or cannot be read gives
-    /// a warning and `None`.
+    /// a warning and `None`. Bytes that are not UTF-8 become U+FFFD.
     pub fn text(&mut self, path: &GuestPath) -> Option<String> {
+        self.bytes(path)
+            .map(|content| String::from_utf8_lossy(&content).into_owned())
+    }
+
+    /// [`text`](Self::text) of a file that is not text.
+    pub fn bytes(&mut self, path: &GuestPath) -> Option<Vec<u8>> {
         let size = match self.guest.stat(path) {
             Ok(Some(stat)) => stat.size,
             Ok(None) => return None,
@@ -49,10 +55,10 @@ impl<'g, 'b> Reading<'g, 'b> {
             self.warn(path, None, format!("not read: {size} bytes is too long"));
             return None;
         }
-        match self.guest.read_text(path) {
-            Ok(text) => {
+        match self.guest.read(path) {
+            Ok(content) => {
                 self.left -= size;
-                text
+                content
             }
             Err(error) => {
                 self.warn(path, None, format!("{error:#}"));

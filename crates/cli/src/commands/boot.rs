@@ -5,8 +5,9 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use refit_boot::{AccelChoice, BootReport, DiskSpec, Login, NicSpec, Options};
+use refit_boot::{AccelChoice, BootReport, Login, NicSpec, Options};
 
+use super::guest;
 use crate::args::{Accel, BootArgs, Firmware};
 use crate::interrupt::Interrupt;
 use crate::output::{Exit, Output, UsageError};
@@ -17,8 +18,16 @@ pub fn run(args: &BootArgs, output: &Output, interrupt: &Interrupt) -> anyhow::R
     let options = options(args)?;
     let progress = Progress::new();
     progress.phase("Booting the guest");
-    let report = refit_boot::boot(&options, interrupt.flag())?;
+    let report = refit_boot::boot(&options, interrupt.flag()).map_err(|error| match error {
+        refit_boot::Error::Usage(text) => UsageError(text).into(),
+        other => anyhow::Error::from(other),
+    })?;
     progress.finish();
+    // Ctrl-C reaches qemu, too, which may be the first to end.
+    anyhow::ensure!(
+        report.outcome.is_up() || !interrupt.is_raised(),
+        "interrupted"
+    );
     output.print(&report, || text(&report))?;
     Ok(if report.outcome.is_up() {
         Exit::Done
@@ -32,12 +41,10 @@ fn options(args: &BootArgs) -> anyhow::Result<Options> {
     let disks = args
         .disks
         .iter()
-        .map(|path| DiskSpec {
-            path: path.clone(),
-            format: args.format.clone(),
-        })
-        .collect();
+        .map(|path| guest::disk(path, args.format.as_deref()))
+        .collect::<anyhow::Result<_>>()?;
     let mut options = Options::new(disks);
+    options.image.allow_outside = args.allow_outside;
     if !args.nic.is_empty() {
         options.nics = args
             .nic

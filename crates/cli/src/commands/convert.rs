@@ -37,7 +37,12 @@ pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow
     let progress = Progress::new();
     let conversion = guest::with_settings(
         &args.open,
-        disks::Options::default(),
+        disks::Options {
+            image: disks::ImageOptions {
+                allow_outside: args.allow_outside,
+            },
+            ..disks::Options::default()
+        },
         false,
         interrupt,
         |settings| {
@@ -110,10 +115,13 @@ fn input(args: &ConvertArgs) -> anyhow::Result<Input> {
         return Err(UsageError("--format is for disk images".to_owned()).into());
     }
     Ok(match kind {
-        InputKind::Disk => Input::Disk {
-            path,
-            format: args.format.clone(),
-        },
+        InputKind::Disk => {
+            let format = guest::disk(&path, args.format.as_deref())?.format;
+            Input::Disk {
+                path,
+                format: format.map(|format| format.to_string()),
+            }
+        }
         InputKind::Ova => Input::Ova(path),
         InputKind::Vmx => Input::Vmx(path),
         InputKind::Libvirtxml => Input::LibvirtXml(path),
@@ -144,15 +152,19 @@ fn show(progress: &Progress, stage: &Stage) {
     }
 }
 
-/// Adds what virt-v2v's failure calls for.
+/// Adds what virt-v2v's failure calls for, and where the log is.
 fn advise(error: anyhow::Error) -> anyhow::Error {
-    match error
-        .downcast_ref::<ConvertError>()
-        .map(|failed| failed.advice().to_string())
-    {
-        Some(advice) if !advice.is_empty() => anyhow::anyhow!("{error:#}. {advice}"),
-        _ => error,
+    let Some(failed) = error.downcast_ref::<ConvertError>() else {
+        return error;
+    };
+    let mut message = format!("{error:#}");
+    // virt-v2v ends some of its messages with a full stop.
+    message.truncate(message.trim_end_matches('.').len());
+    let _ = write!(message, ". {}", failed.advice());
+    if let Some(log) = &failed.log {
+        let _ = write!(message, " Log: {}", log.display());
     }
+    anyhow::Error::msg(message)
 }
 
 fn text(conversion: &Conversion) -> String {

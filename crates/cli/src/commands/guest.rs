@@ -1,6 +1,7 @@
 //! From arguments to an opened guest.
 
 use std::cell::OnceCell;
+use std::path::Path;
 use std::time::Duration;
 
 use refit_boot::kvm;
@@ -20,23 +21,32 @@ pub fn target(args: &GuestArgs) -> anyhow::Result<Target> {
     if let Some(root) = &args.root {
         return Ok(Target::Root(root.clone()));
     }
-    let format = args
-        .format
-        .as_deref()
+    let disks = args
+        .disks
+        .iter()
+        .map(|path| disk(path, args.format.as_deref()))
+        .collect::<anyhow::Result<_>>()?;
+    Ok(Target::Disks(disks))
+}
+
+/// A disk with the value of `--format`.
+pub fn disk(path: &Path, format: Option<&str>) -> anyhow::Result<DiskSpec> {
+    let format = format
         .map(str::parse)
         .transpose()
         .map_err(|error| UsageError(format!("--format: {error}")))?;
-    let spec = |path: &std::path::PathBuf| DiskSpec {
-        path: path.clone(),
+    Ok(DiskSpec {
+        path: path.to_owned(),
         format,
-    };
-    Ok(Target::Disks(args.disks.iter().map(spec).collect()))
+    })
 }
 
 pub fn disk_options(args: &GuestArgs) -> disks::Options {
     disks::Options {
         state_dir: args.state_dir.clone(),
-        allow_outside: args.allow_outside,
+        image: disks::ImageOptions {
+            allow_outside: args.allow_outside,
+        },
     }
 }
 

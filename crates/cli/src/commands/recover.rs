@@ -10,7 +10,9 @@ use crate::output::{Exit, Output};
 pub fn run(args: &RecoverArgs, output: &Output) -> anyhow::Result<Exit> {
     let options = disks::Options {
         state_dir: args.state_dir.clone(),
-        allow_outside: args.allow_outside,
+        image: disks::ImageOptions {
+            allow_outside: args.allow_outside,
+        },
     };
     let recovered = disks::recover(&args.disks, &options)?;
     let document = serde_json::json!({

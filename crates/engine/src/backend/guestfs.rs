@@ -13,6 +13,9 @@ pub struct GuestfsBackend {
     name: String,
 }
 
+/// One message to or from the appliance holds less than 4 MiB (guestfs(3), PROTOCOL LIMITS).
+const PIECE: usize = 2 * 1024 * 1024;
+
 impl GuestfsBackend {
     /// Takes a handle in which the guest's file systems are mounted; `name` is for messages.
     #[must_use]
@@ -109,8 +112,6 @@ impl Backend for GuestfsBackend {
     }
 
     fn read_at(&self, path: &GuestPath, offset: u64, len: usize) -> anyhow::Result<Vec<u8>> {
-        // One answer of the appliance holds less than 4 MiB (guestfs(3), PROTOCOL LIMITS).
-        const PIECE: usize = 2 * 1024 * 1024;
         let mut content = Vec::with_capacity(len);
         while content.len() < len {
             let piece = PIECE.min(len - content.len());
@@ -147,19 +148,23 @@ impl Backend for GuestfsBackend {
 
     fn write(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()> {
         let new = self.lstat(path)?.is_none();
+        let (first, rest) = content.split_at(content.len().min(PIECE));
         self.handle
-            .write(path.as_bytes(), content)
+            .write(path.as_bytes(), first)
             .with_context(|| format!("writing {path}"))?;
         if new {
             self.set_mode(path, 0o600)?;
         }
-        Ok(())
+        self.append(path, rest)
     }
 
     fn append(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()> {
-        self.handle
-            .write_append(path.as_bytes(), content)
-            .with_context(|| format!("appending to {path}"))
+        for piece in content.chunks(PIECE) {
+            self.handle
+                .write_append(path.as_bytes(), piece)
+                .with_context(|| format!("appending to {path}"))?;
+        }
+        Ok(())
     }
 
     fn truncate(&mut self, path: &GuestPath, size: u64) -> anyhow::Result<()> {

@@ -1,9 +1,9 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use refit_image::files_of;
 
 use super::{
-    DiskError, Format, Image, Options, Result,
-    image::files_of,
-    inuse,
+    DiskError, Format, Image, ImageOptions, Result, inuse,
     lock::Lock,
     qemu,
     record::{Phase, Record, RecordedDisk},
@@ -157,12 +157,13 @@ fn copy(member: &Member) -> Result<()> {
     let RecordedDisk { path, format, .. } = &member.disk;
     qemu::commit(&member.state.overlay(), member.lock.file())?;
     // Only to find the files: the image was accepted with them.
-    let options = Options {
+    let options = ImageOptions {
         allow_outside: true,
-        ..Options::default()
     };
-    let files: Vec<PathBuf> = files_of(path, *format, &options)?;
-    files.iter().try_for_each(|file| inuse::sync(file))
+    for file in files_of(path, *format, &options)? {
+        inuse::sync(&file)?;
+    }
+    Ok(())
 }
 
 /// Makes sure that the overlay is one that refit made for this disk: `qemu-img commit` writes to whatever

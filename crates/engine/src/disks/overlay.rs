@@ -48,7 +48,7 @@ impl Overlays {
             keep: false,
         };
         for spec in disks {
-            let base = Image::probe(spec, Access::Write, options)?;
+            let base = Image::probe(spec, Access::Write, &options.image)?;
             overlays.refuse_duplicate(&base)?;
             let state = StateDir::create(base.path(), options)?;
             let lock = Lock::take(base.path(), &state)?;
@@ -130,7 +130,7 @@ impl Overlays {
     ///
     /// # Errors
     ///
-    /// Before the commit point: [`DiskError::NoSpace`], [`DiskError::Changed`], [`DiskError::InUse`], ...; the disks
+    /// Before the commit point: [`DiskError::NoSpace`], [`DiskError::Changed`], [`ImageError::InUse`](super::ImageError::InUse), ...; the disks
     /// are as they were, and the overlays are gone. After it: [`DiskError::CommitIncomplete`], and all is
     /// kept for [`recover`](super::recover()).
     pub fn commit(mut self, progress: &mut dyn FnMut(Step)) -> Result<()> {

@@ -3,10 +3,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use refit_image::{canonical, check_kind};
+
 use super::{
     Access, DiskError, Format, Options, Result,
     commit::{self, Commit, Member},
-    image::canonical,
     inuse,
     lock::Lock,
     qemu,
@@ -80,7 +81,7 @@ pub struct Recovered {
 ///
 /// # Errors
 ///
-/// [`DiskError::Missing`] for a disk that is not there, [`DiskError::State`] for state that cannot be trusted.
+/// [`ImageError::Missing`](super::ImageError::Missing) for a disk that is not there, [`DiskError::State`] for state that cannot be trusted.
 pub fn pending(disk: &Path, options: &Options) -> Result<Option<Pending>> {
     let disk = canonical(disk)?;
     for state in StateDir::existing(&disk, options)? {
@@ -117,12 +118,13 @@ pub fn pending(disk: &Path, options: &Options) -> Result<Option<Pending>> {
 ///
 /// # Errors
 ///
-/// [`DiskError::Busy`] while the run lives; [`DiskError::Missing`], [`DiskError::State`] if disks or state of the run are
+/// [`ImageError::NotAFile`](super::ImageError::NotAFile) for what cannot be a disk; [`DiskError::Busy`] while the run lives; [`ImageError::Missing`](super::ImageError::Missing), [`DiskError::State`] if disks or state of the run are
 /// not there or not trustworthy; [`DiskError::CommitIncomplete`] if the disks still cannot be written.
 pub fn recover(disks: &[PathBuf], options: &Options) -> Result<Recovered> {
     let mut recovered = Recovered::default();
     for disk in disks {
         let disk = canonical(disk)?;
+        check_kind(&disk)?;
         let known = [&recovered.finished, &recovered.abandoned];
         if known.iter().any(|list| list.contains(&disk)) {
             continue; // a disk of a run that was just dealt with
@@ -299,7 +301,7 @@ fn check_member(member: &Member) -> Result<()> {
     }
     commit::check_overlay(&overlay, &member.disk)?;
     inuse::refuse(&overlay, Access::Write)?;
-    inuse::refuse(path, Access::Write)
+    Ok(inuse::refuse(path, Access::Write)?)
 }
 
 /// A killed qemu-img may have allocated clusters without use for them. They only waste space, so that a

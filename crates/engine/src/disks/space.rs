@@ -50,10 +50,10 @@ pub(super) fn refuse_if_short(overlays: &[(&Path, &Image)]) -> Result<()> {
 
 /// Upper bound of the bytes that the base grows by.
 fn growth(overlay: &Path, base: &Image) -> Result<u64> {
-    let unit = base.info.cluster_size.unwrap_or(512).max(1);
+    let unit = base.info().cluster_size.unwrap_or(512).max(1);
     let changed = Ranges::of(overlay, Format::Qcow2, |_| true)?.widened(unit);
     // A cluster that is compressed, or that a snapshot uses, too, is written elsewhere.
-    let in_place = base.info.snapshots.is_empty();
+    let in_place = !base.info().has_snapshots();
     let stored = Ranges::of(base.path(), base.format(), |extent| {
         in_place && extent.data && !extent.compressed
     })?;

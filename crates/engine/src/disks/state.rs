@@ -80,7 +80,10 @@ impl StateDir {
     /// Makes what was created, renamed or removed in the directory durable, and the directory itself.
     pub(super) fn sync(&self) -> Result<()> {
         inuse::sync(&self.0)?;
-        self.0.parent().map_or(Ok(()), inuse::sync)
+        if let Some(parent) = self.0.parent() {
+            inuse::sync(parent)?;
+        }
+        Ok(())
     }
 
     /// Removes overlay and record, durably; the directory stays for the lock in it.
@@ -94,7 +97,7 @@ impl StateDir {
         ] {
             remove_file(&path)?;
         }
-        inuse::sync(&self.0)
+        Ok(inuse::sync(&self.0)?)
     }
 
     /// Removes the lock and the directory. What does not go, is left: it does no harm.

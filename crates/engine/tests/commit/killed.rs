@@ -8,7 +8,7 @@ use std::{
 };
 
 use refit_engine::disks::{
-    DiskError, Options, Overlays, PendingKind, Recovered, Step, pending, recover,
+    DiskError, ImageError, Options, Overlays, PendingKind, Recovered, Step, pending, recover,
 };
 
 use crate::support::*;
@@ -214,7 +214,10 @@ fn planted_state_is_refused() {
     fs::rename(&disks[1], dir.path().join("elsewhere")).unwrap();
     fs::write(&overlay, &saved).unwrap();
     let error = recover(&disks[..1], &Options::default()).unwrap_err();
-    assert!(matches!(error, DiskError::Missing { .. }), "{error}");
+    assert!(
+        matches!(error, DiskError::Image(ImageError::Missing { .. })),
+        "{error}"
+    );
     fs::rename(dir.path().join("elsewhere"), &disks[1]).unwrap();
 
     let first = dir.path().join(".refit-a.img");

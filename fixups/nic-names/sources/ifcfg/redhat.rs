@@ -11,6 +11,7 @@ use super::{
     File, add_addresses, addresses, dotted_vlan, link_ports, looks_like_device, read_files,
 };
 use crate::nic_names::model::{Found, Interface, Kind, Match, is_device_name};
+use crate::nic_names::sources::reading::quote;
 
 const DIR: &str = "/etc/sysconfig/network-scripts";
 
@@ -167,8 +168,12 @@ fn interface(
         // initscripts and NetworkManager take it for the parent's, or check it in vain.
         matches.macs.clear();
     }
-    matches.renames =
-        renamed && matches.name.is_some() && !matches.macs.is_empty() && kind == Kind::Physical;
+    // The helper prints DEVICE; without it, nothing is renamed.
+    matches.renames = renamed
+        && variables.get("DEVICE").is_some()
+        && matches.name.is_some()
+        && !matches.macs.is_empty()
+        && kind == Kind::Physical;
     let lower = lower(variables, &kind, matches.name.as_deref())
         .into_iter()
         .map(|value| resolve(&value))
@@ -215,8 +220,14 @@ fn matches(file: &File, warnings: &mut Vec<String>) -> Match {
     }
     match variables.get("DEVICE") {
         Some(device) if is_device_name(device) => matches.name = Some(device.to_owned()),
-        Some(_) => warnings.push(format!("{}: DEVICE is no name of a device", file.path)),
-        None if variables.is_unknown("DEVICE") => {}
+        Some(device) => {
+            let device = quote(device);
+            warnings.push(format!("{}: {device} is no name of a device", file.path));
+            matches.other = Some(format!("DEVICE={device}"));
+        }
+        None if variables.is_unknown("DEVICE") => {
+            matches.other = Some("a DEVICE that only the guest's shell knows".to_owned());
+        }
         None => matches.name = implied_name(file, &matches),
     }
     matches

@@ -69,13 +69,15 @@ fn names_come_from_device_or_a_telling_file_name() {
 }
 
 #[test]
-fn a_device_only_the_shell_knows_has_no_name() {
-    let found = parse_all(
-        &[("eth0", "DEVICE=$(cat /etc/dev)\nIPADDR=192.0.2.1\n")],
-        false,
-    );
-    assert_eq!(found.interfaces[0].matches, Match::default());
-    assert_eq!(shown(&found.interfaces[0].addresses), ["192.0.2.1"]);
+fn a_device_that_is_no_name_or_only_the_shell_knows_is_not_every_device() {
+    for device in ["$(cat /etc/dev)", "../../x"] {
+        let text = format!("DEVICE={device}\nIPADDR=192.0.2.1\n");
+        let found = parse_all(&[("eth0", &text)], false);
+        let matches = &found.interfaces[0].matches;
+        assert_eq!(matches.name, None, "{device}");
+        assert!(matches.other.is_some(), "{device}");
+        assert_eq!(shown(&found.interfaces[0].addresses), ["192.0.2.1"]);
+    }
 }
 
 #[test]
@@ -86,6 +88,9 @@ fn cards_are_renamed_where_the_helper_is() {
             .matches
             .renames
     );
+    // Without DEVICE, the helper has nothing to print.
+    let found = parse_all(&[("eth0", "HWADDR=00:50:56:AA:BB:01\n")], true);
+    assert!(!found.interfaces[0].matches.renames);
     for text in [
         "DEVICE=eth0\n",
         "DEVICE=eth0.5\nVLAN=yes\nHWADDR=00:50:56:AA:BB:01\n",

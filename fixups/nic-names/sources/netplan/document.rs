@@ -1,5 +1,7 @@
 //! One YAML file of netplan(5), as far as interfaces are concerned.
 
+use serde::de::DeserializeOwned;
+
 use super::forms::Lenient;
 
 /// A group of definitions under `network:`.
@@ -103,6 +105,32 @@ fn append(list: &mut Vec<String>, more: Vec<String>) {
 /// If it is no YAML, has another structure than netplan's, has aliases or nesting beyond any
 /// sensible use, or is of version 1 (cloud-init's and curtin's format).
 pub fn parse(text: &str) -> Result<Vec<(Group, String, Definition)>, Problem> {
+    let document: Lenient<Document> = from_yaml(text).map_err(|line| Problem {
+        line,
+        reason: "not used: it is no YAML of the structure that netplan reads".to_owned(),
+    })?;
+    let network = document.0.network;
+    if network
+        .version
+        .as_deref()
+        .is_some_and(|version| version != "2")
+        || network.has_config
+    {
+        return Err(Problem {
+            line: None,
+            reason: "not used: netplan reads version 2 only (this may be cloud-init's format)"
+                .to_owned(),
+        });
+    }
+    Ok(network.definitions)
+}
+
+/// Reads YAML within limits.
+///
+/// # Errors
+/// The line that is to blame, counted from one, if it is known. What the error says of the content
+/// is withheld: it may hold pass phrases.
+pub fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, Option<usize>> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_events: 200_000,
@@ -119,28 +147,10 @@ pub fn parse(text: &str) -> Result<Vec<(Group, String, Definition)>, Problem> {
         duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::PassThrough,
         with_snippet: false,
     };
-    let document: Lenient<Document> =
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| Problem {
-            line: error
-                .location()
-                .map(|location| location.line() as usize)
-                .filter(|line| *line > 0),
-            reason: "not used: it is no YAML of the structure that netplan reads".to_owned(),
-        })?;
-    let network = document.0.network;
-    if network
-        .version
-        .as_deref()
-        .is_some_and(|version| version != "2")
-        || network.has_config
-    {
-        return Err(Problem {
-            line: None,
-            reason: "not used: netplan reads version 2 only (this may be cloud-init's format)"
-                .to_owned(),
-        });
-    }
-    Ok(network.definitions)
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let line = error.location().map(|location| location.line() as usize);
+        line.filter(|line| *line > 0)
+    })
 }
 
 /// The whole file.

@@ -4,6 +4,7 @@ use refit_machine::Mac;
 
 use super::syntax::{Op, Token};
 use crate::nic_names::model::is_device_name;
+use crate::nic_names::sources::glob;
 
 /// A rule that gives one fixed name to network cards.
 #[derive(Debug, PartialEq, Eq)]
@@ -128,61 +129,8 @@ fn selects(token: &Token, value: &str) -> bool {
     let any = token
         .value
         .split('|')
-        .any(|pattern| glob(pattern.as_bytes(), value.as_bytes()));
+        .any(|pattern| glob::matches(pattern, value));
     any != (token.op == Op::NotEqual)
-}
-
-/// Shell patterns with `*`, `?` and `[...]`, as `fnmatch(3)` has them.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    // Where to go on if what follows the last `*` does not fit.
-    let mut retry: Option<(usize, usize)> = None;
-    while t < text.len() {
-        let step = match pattern.get(p) {
-            Some(b'*') => {
-                retry = Some((p + 1, t));
-                p += 1;
-                continue;
-            }
-            Some(b'?') => Some(1),
-            Some(b'[') => class(&pattern[p..], text[t]),
-            Some(&byte) if byte == text[t] => Some(1),
-            _ => None,
-        };
-        match (step, retry) {
-            (Some(len), _) => {
-                p += len;
-                t += 1;
-            }
-            (None, Some((after, from))) => {
-                retry = Some((after, from + 1));
-                p = after;
-                t = from + 1;
-            }
-            (None, None) => return false,
-        }
-    }
-    pattern[p..].iter().all(|&b| b == b'*')
-}
-
-/// The length of the class at the start of `pattern` if `byte` is in it.
-fn class(pattern: &[u8], byte: u8) -> Option<usize> {
-    let negated = matches!(pattern.get(1), Some(b'!' | b'^'));
-    let start = if negated { 2 } else { 1 };
-    let end = start + 1 + pattern.get(start + 1..)?.iter().position(|&b| b == b']')?;
-    let members = &pattern[start..end];
-    let mut at = 0;
-    let mut inside = false;
-    while at < members.len() {
-        if let (Some(b'-'), Some(&to)) = (members.get(at + 1), members.get(at + 2)) {
-            inside |= (members[at]..=to).contains(&byte);
-            at += 3;
-        } else {
-            inside |= members[at] == byte;
-            at += 1;
-        }
-    }
-    (inside != negated).then_some(end + 1)
 }
 
 #[cfg(test)]
@@ -310,27 +258,6 @@ mod tests {
             r#"SUBSYSTEM=="net", ATTR{address}=="00:0c:29:83:42:de", NAME="much-too-long-name""#,
         ] {
             assert_eq!(of(line), None, "{line}");
-        }
-    }
-
-    #[test]
-    fn patterns() {
-        for (pattern, text, expected) in [
-            ("eth*", "eth0", true),
-            ("eth?", "eth10", false),
-            ("*", "", true),
-            ("*h*0", "eth0", true),
-            ("eth[0-9]", "eth7", true),
-            ("eth[!0-9]", "eth7", false),
-            ("eth[", "eth[", false),
-            ("", "x", false),
-            ("net", "net", true),
-        ] {
-            assert_eq!(
-                glob(pattern.as_bytes(), text.as_bytes()),
-                expected,
-                "{pattern} {text}"
-            );
         }
     }
 }

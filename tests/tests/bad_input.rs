@@ -1,0 +1,821 @@
+//! What cannot be worked on is refused: one clear message, the documented exit code, and nothing
+//! is changed or left behind.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use refit_tests::{Run, Watched, guest, must, refit, run, snapshot, system_disk, system_disk_with};
+use tempfile::TempDir;
+
+const NIC: &str = "00:50:56:aa:bb:01=192.0.2.10/24";
+
+/// Disks that are no good, and files of other kinds.
+fn bad_files() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    shell(
+        dir.path(),
+        "mkdir directory elsewhere
+         : > empty.img
+         yes 'just text' | head -c 5000 > text.img
+         mkfs.ext4 -q -F good.img 4M
+         head -c 1000001 good.img > odd.img
+         qemu-img create -q -f qcow2 whole.qcow2 16M
+         qemu-io -f qcow2 -c 'write -P 7 0 1M' whole.qcow2 > whole.log
+         head -c 60 whole.qcow2 > header.qcow2
+         head -c 700000 whole.qcow2 > short.qcow2
+         qemu-img create -q -f vmdk -o subformat=monolithicFlat gone.vmdk 1M
+         rm gone-flat.vmdk
+         qemu-img create -q -f raw elsewhere/base.img 1M
+         qemu-img create -q -f qcow2 -F raw -b elsewhere/base.img outside.qcow2
+         qemu-img create -q -f qcow2 -F raw -u -b base.img orphan.qcow2 1M
+         cp good.img readonly.img
+         chmod a-w readonly.img
+         cp good.img busy.img
+         mkdir full
+         : > full/something
+         echo '{\"schema\": \"refit/undo/v1\", ' > damaged.undo.json
+         echo '[nic-names' > bad.toml
+         echo 'memsize = \"1024\"' > some.vmx",
+    );
+    // Neither a signature that is known nor text.
+    let noise: Vec<u8> = (0..1_u32 << 20)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 | 0x80)
+        .collect();
+    fs::write(dir.path().join("noise.img"), noise).unwrap();
+    dir
+}
+
+fn shell(dir: &Path, script: &str) {
+    must(
+        Command::new("sh")
+            .args(["-ec", script])
+            .current_dir(dir)
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+    )
+    .unwrap();
+}
+
+/// What holds for every refusal: one document, one line with `error:`, the same words in both, and
+/// nothing changed. Returns the message.
+fn assert_refused(done: &Run, code: i32) -> String {
+    assert_eq!(done.code, Some(code), "{done:?}");
+    let document = done.json().unwrap();
+    assert_eq!(document["schema"], "refit/error/v1", "{done:?}");
+    assert_eq!(document["changed"], false, "{done:?}");
+    let lines: Vec<&str> = done
+        .stderr
+        .lines()
+        .filter(|line| line.contains("error:"))
+        .collect();
+    assert_eq!(lines.len(), 1, "{done:?}");
+    let message = document["error"].as_str().unwrap().to_owned();
+    let first = message.lines().next().unwrap();
+    assert_eq!(lines, [format!("error: {first}")], "{done:?}");
+    message
+}
+
+/// Runs `refit --json` with these arguments in `dir`, where all must stay as it is.
+fn refused(dir: &Path, arguments: &[&str], code: i32) -> String {
+    println!("refit {}", arguments.join(" "));
+    let before = snapshot(dir).unwrap();
+    let done = run(refit().current_dir(dir).arg("--json").args(arguments)).unwrap();
+    let message = assert_refused(&done, code);
+    assert_eq!(snapshot(dir).unwrap(), before, "{arguments:?}");
+    message
+}
+
+fn assert_says(message: &str, words: &[&str]) {
+    for word in words {
+        assert!(message.contains(word), "{word:?} is not in {message:?}");
+    }
+}
+
+/// A program that has the disk open for writing, ended when dropped.
+struct Writer(Child);
+
+impl Writer {
+    fn of(disk: &Path) -> Self {
+        let child = Command::new("qemu-io")
+            .args(["-f", "raw"])
+            .arg(disk)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Its locks are on single bytes from 100 on; somebody else must not get one on byte 101.
+        let inode = fs::metadata(disk)
+            .map(|found| std::os::unix::fs::MetadataExt::ino(&found))
+            .unwrap();
+        let end = format!(":{inode} ");
+        while !fs::read_to_string("/proc/locks").unwrap().contains(&end) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        Self(child)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn disks_that_are_no_good() {
+    let dir = bad_files();
+    let undo = undo_file(dir.path());
+    let undo = undo.to_str().unwrap();
+    let _writer = Writer::of(&dir.path().join("busy.img"));
+    let all: &[&str] = &["inspect", "plan", "fix", "undo", "convert", "boot"];
+    for (disk, advice, commands) in [
+        (
+            "missing.img",
+            "check the path",
+            &[all, &["recover"]].concat()[..],
+        ),
+        // A directory may be an unpacked OVA.
+        (
+            "directory",
+            "give a disk image or a block device",
+            &["inspect", "plan", "fix", "undo", "boot", "recover"],
+        ),
+        ("empty.img", "was the copy interrupted?", all),
+        ("text.img", "it is a text file", all),
+        ("noise.img", "say so with --format raw", all),
+        ("odd.img", "it may be truncated", all),
+        ("header.qcow2", "copy it again from its source", all),
+        ("short.qcow2", "copy it again from its source", all),
+        ("gone.vmdk", "copy it beside the image", all),
+        ("orphan.qcow2", "copy it beside the image", all),
+        ("outside.qcow2", "allow it with --allow-outside", all),
+        ("busy.img", "stop that first", all),
+        ("readonly.img", "allow it with chmod u+w", &["fix", "undo"]),
+    ] {
+        for command in commands {
+            let arguments = match *command {
+                "undo" => vec!["undo", undo, disk],
+                "convert" => vec!["convert", "--out", "out", disk],
+                "boot" => vec!["boot", "--accel", "tcg", disk],
+                command => vec![command, disk],
+            };
+            assert_says(&refused(dir.path(), &arguments, 1), &[disk, advice]);
+        }
+    }
+    assert_says(
+        &refused(dir.path(), &["inspect", "busy.img"], 1),
+        &["qemu-io (process"],
+    );
+}
+
+/// A real one, made from a small tree below `dir`.
+fn undo_file(dir: &Path) -> PathBuf {
+    let root = dir.join("root");
+    make_root(&root);
+    let fixed = run(refit()
+        .args(["fix", "--json", "--nic", NIC, "--root"])
+        .arg(&root)
+        .arg("--undo-dir")
+        .arg(dir))
+    .unwrap();
+    assert_eq!(fixed.code, Some(0), "{fixed:?}");
+    fixed.json().unwrap()["undo"].as_str().unwrap().into()
+}
+
+fn make_root(root: &Path) {
+    fs::create_dir_all(root.join("etc/network")).unwrap();
+    fs::write(
+        root.join("etc/os-release"),
+        "ID=debian\nVERSION_ID=\"12\"\n",
+    )
+    .unwrap();
+    let interfaces = "auto ens192\niface ens192 inet static\n  address 192.0.2.10/24\n";
+    fs::write(root.join("etc/network/interfaces"), interfaces).unwrap();
+}
+
+#[test]
+fn undo_files_that_are_no_good() {
+    let dir = bad_files();
+    let undo = undo_file(dir.path());
+    let cut = dir.path().join("cut.undo.json");
+    fs::write(&cut, &fs::read(&undo).unwrap()[..200]).unwrap();
+    for (file, why) in [
+        ("missing.undo.json", "No such file"),
+        (
+            "damaged.undo.json",
+            "no undo file of refit, or it is damaged",
+        ),
+        ("cut.undo.json", "no undo file of refit, or it is damaged"),
+        ("good.img", "no undo file of refit, or it is damaged"),
+    ] {
+        assert_says(
+            &refused(dir.path(), &["undo", file, "good.img"], 1),
+            &[file, why],
+        );
+    }
+    // Another guest, whose file of the same name says something else.
+    let other = dir.path().join("other");
+    make_root(&other);
+    let link = "etc/systemd/network/10-refit-ens192.link";
+    fs::create_dir_all(other.join("etc/systemd/network")).unwrap();
+    fs::write(
+        other.join(link),
+        "[Match]\nPermanentMACAddress=00:50:56:aa:bb:99\n",
+    )
+    .unwrap();
+    let message = refused(
+        dir.path(),
+        &["undo", undo.to_str().unwrap(), "--root", "other"],
+        1,
+    );
+    assert_says(&message, &[link, "Nothing was restored", "--force"]);
+}
+
+#[test]
+fn wrong_usage() {
+    let dir = bad_files();
+    for (arguments, words) in [
+        (&["inspect"][..], &["<DISK>"][..]),
+        (&["frobnicate", "good.img"], &["frobnicate"]),
+        (&["plan", "good.img", "--root", "directory"], &["--root"]),
+        (
+            &["plan", "good.img", "--nic", "nonsense"],
+            &["--nic", "nonsense", "00:50:56:aa:bb:01"],
+        ),
+        (
+            &[
+                "plan",
+                "good.img",
+                "--nic",
+                "00:50:56:aa:bb:01=300.0.0.1/24",
+            ],
+            &["--nic", "300.0.0.1/24", "192.0.2.10/24"],
+        ),
+        (
+            &[
+                "plan",
+                "good.img",
+                "--nic",
+                "00:50:56:aa:bb:01=192.0.2.1/33",
+            ],
+            &["--nic", "192.0.2.1/33"],
+        ),
+        (
+            &["plan", "good.img", "--static-ips", "nonsense"],
+            &["--static-ips", "MAC:ip:ADDRESS"],
+        ),
+        (
+            &["plan", "good.img", "--set", "nonsense"],
+            &["--set", "ID.PARAM=VALUE"],
+        ),
+        (
+            &["plan", "good.img", "--set", "nonsense.x=1"],
+            &["--set", "refit fixups list"],
+        ),
+        (
+            &["plan", "good.img", "--set", "nic-names.nonsense=1"],
+            &["--set", "refit fixups show nic-names"],
+        ),
+        (
+            &["plan", "good.img", "--params", "bad.toml"],
+            &["--params", "bad.toml"],
+        ),
+        (
+            &["fix", "good.img", "--only", "nonsense"],
+            &["nonsense", "refit fixups list"],
+        ),
+        (
+            &["fix", "good.img", "--skip", "nonsense"],
+            &["nonsense", "refit fixups list"],
+        ),
+        (
+            &["fixups", "show", "nonsense"],
+            &["nonsense", "refit fixups list"],
+        ),
+        (
+            &["fix", "good.img", "--vmx", "some.vmx", "--ovf", "some.vmx"],
+            &["--vmx", "--ovf"],
+        ),
+        (
+            &["inspect", "good.img", "--format", "nonsense"],
+            &["--format", "nonsense", "qcow2"],
+        ),
+        (
+            &["boot", "good.img", "--format", "nonsense"],
+            &["--format", "nonsense", "qcow2"],
+        ),
+        (
+            &[
+                "convert", "good.img", "--out", "out", "--format", "nonsense",
+            ],
+            &["--format", "nonsense", "qcow2"],
+        ),
+        (
+            &["convert", "some.vmx", "--out", "out", "--format", "raw"],
+            &["--format", "disk images"],
+        ),
+        (
+            &["inspect", "good.img", "--os-device", "nonsense"],
+            &["--os-device", "/dev/sda2"],
+        ),
+        (
+            &["convert", "good.img", "--out", "out", "--os-device", "sda"],
+            &["--os-device", "/dev/sda2"],
+        ),
+        (
+            &["inspect", "good.img", "--accel", "nonsense"],
+            &["--accel", "tcg"],
+        ),
+        (
+            &["inspect", "good.img", "--key", "all:geheim"],
+            &["--key", "ID:file:FILE"],
+        ),
+        (
+            &["inspect", "good.img", "--key", "all:file:missing.key"],
+            &["--key", "missing.key"],
+        ),
+        (
+            &[
+                "convert",
+                "good.img",
+                "--out",
+                "out",
+                "--key",
+                "all:geheim:x",
+            ],
+            &["--key", "ID:file:"],
+        ),
+        (
+            &[
+                "convert",
+                "good.img",
+                "--out",
+                "out",
+                "--key",
+                "all:file:missing.key",
+            ],
+            &["--key", "missing.key"],
+        ),
+        (
+            &["convert", "good.img", "--out", "out", "--name", "../x"],
+            &["--name", "../x"],
+        ),
+        (&["convert", "good.img"], &["--out"]),
+        (
+            &["boot", "good.img", "--nic", "nonsense"],
+            &["--nic", "nonsense"],
+        ),
+        (
+            &["boot", "good.img", "--bus", "ide"],
+            &["--bus", "virtio-scsi"],
+        ),
+        (
+            &["boot", "good.img", "--hardware", "xen"],
+            &["--hardware", "vmware"],
+        ),
+        (
+            &["boot", "good.img", "--accel", "tcg", "--memory", "1"],
+            &["memory", "64 MiB"],
+        ),
+        (
+            &["boot", "good.img", "--user", "root"],
+            &["--password-file"],
+        ),
+    ] {
+        let message = refused(dir.path(), arguments, 2);
+        assert_says(&message, words);
+        assert!(
+            !message.contains("geheim"),
+            "a secret is not repeated: {message}"
+        );
+    }
+}
+
+#[test]
+fn other_files_that_are_no_good() {
+    let dir = bad_files();
+    for (arguments, words) in [
+        (
+            &["plan", "good.img", "--vmx", "missing.vmx"][..],
+            &["missing.vmx", "No such file"][..],
+        ),
+        (
+            &["plan", "good.img", "--vmx", "text.img"],
+            &["text.img", "no VMX file"],
+        ),
+        (
+            &["plan", "good.img", "--vmx", "good.img"],
+            &["good.img", "no VMX file"],
+        ),
+        (
+            &["plan", "good.img", "--ovf", "text.img"],
+            &["text.img", "no OVA"],
+        ),
+        (
+            &["plan", "good.img", "--params", "missing.toml"],
+            &["missing.toml", "No such file"],
+        ),
+        (
+            &["inspect", "--root", "missing"],
+            &["missing", "root directory"],
+        ),
+        (
+            &["fix", "--root", "text.img"],
+            &["text.img", "root directory"],
+        ),
+        (
+            &["fix", "good.img", "--undo-dir", "text.img"],
+            &["--undo-dir text.img"],
+        ),
+        (
+            &["convert", "good.img", "--out", "full"],
+            &["full", "not empty", "something", "--out"],
+        ),
+        (
+            &["convert", "good.img", "--out", "text.img"],
+            &["text.img", "not a directory", "--out"],
+        ),
+        (
+            &["convert", "--out", "out", "missing.vmx"],
+            &["missing.vmx", "No such file"],
+        ),
+        (
+            &["convert", "--out", "out", "--input-kind", "vmx", "text.img"],
+            &["text.img", "no VMX file"],
+        ),
+        (
+            &[
+                "convert",
+                "--out",
+                "out",
+                "--input-kind",
+                "libvirtxml",
+                "text.img",
+            ],
+            &["text.img", "not well-formed"],
+        ),
+        (
+            &["convert", "--out", "out", "missing.ova"],
+            &["missing.ova", "Check the path"],
+        ),
+        (
+            &[
+                "convert",
+                "--out",
+                "out",
+                "--input-kind",
+                "ova",
+                "empty.img",
+            ],
+            &["empty.img", "is empty"],
+        ),
+        (
+            &[
+                "boot",
+                "good.img",
+                "--user",
+                "root",
+                "--password-file",
+                "missing",
+            ],
+            &["password file missing", "No such file"],
+        ),
+    ] {
+        assert_says(&refused(dir.path(), arguments, 1), words);
+    }
+}
+
+#[test]
+fn a_disk_without_operating_system() {
+    let dir = bad_files();
+    let message = refused(dir.path(), &["fix", "good.img", "--nic", NIC], 1);
+    assert_says(
+        &message,
+        &[
+            "good.img",
+            "no operating system",
+            "/dev/sda is ext4",
+            "give all of them",
+            "--key",
+        ],
+    );
+}
+
+#[test]
+fn two_operating_systems() {
+    let dir = tempfile::tempdir().unwrap();
+    system_disk(dir.path(), "web").unwrap();
+    system_disk(dir.path(), "database").unwrap();
+    let disks = ["web.img", "database.img"];
+    let with = |arguments: &[&'static str]| [arguments, &disks].concat();
+
+    let message = refused(dir.path(), &with(&["inspect"]), 1);
+    assert_says(
+        &message,
+        &[
+            "/dev/sda (debian 12.5, host name web)",
+            "/dev/sdb (debian 12.5, host name database)",
+            "--os-device",
+        ],
+    );
+    let message = refused(dir.path(), &with(&["plan", "--os-device", "/dev/sdc"]), 1);
+    assert_says(
+        &message,
+        &["/dev/sdc", "/dev/sda (debian", "/dev/sdb (debian"],
+    );
+
+    let before = snapshot(dir.path()).unwrap();
+    let planned = run(refit().current_dir(dir.path()).args(with(&[
+        "plan",
+        "--json",
+        "--os-device",
+        "/dev/sdb",
+        "--nic",
+        NIC,
+    ])))
+    .unwrap();
+    assert_eq!(planned.code, Some(0), "{planned:?}");
+    let plan = planned.json().unwrap();
+    assert_eq!(plan["guest"]["hostname"], "database");
+    assert_eq!(plan["fixups"][0]["verdict"], "change", "{plan:#}");
+    assert_eq!(
+        plan["fixups"][0]["evidence"][0]["name"], "ens192",
+        "{plan:#}"
+    );
+    assert_eq!(
+        snapshot(dir.path()).unwrap(),
+        before,
+        "a plan writes nothing"
+    );
+}
+
+const SECRET: &str = "geheim-7391";
+
+/// `NAME.img` inside of a LUKS volume that fills `NAME.luks.img`, with a file that holds its key.
+fn encrypted_disk(dir: &Path, name: &str) {
+    system_disk(dir, name).unwrap();
+    fs::remove_dir_all(dir.join(format!("{name}.tree"))).unwrap();
+    fs::write(dir.join("key"), SECRET).unwrap();
+    fs::write(dir.join("wrong"), "another").unwrap();
+    shell(
+        dir,
+        &format!(
+            "qemu-img create -q -f luks --object secret,id=k,file=key \
+                 -o key-secret=k,iter-time=10 {name}.luks.img 64M
+             qemu-img convert -n -f raw --object secret,id=k,file=key {name}.img \
+                 --target-image-opts driver=luks,key-secret=k,file.filename={name}.luks.img
+             rm {name}.img"
+        ),
+    );
+}
+
+#[test]
+fn an_encrypted_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    encrypted_disk(dir.path(), "web");
+    let message = refused(dir.path(), &["inspect", "web.luks.img"], 1);
+    assert_says(
+        &message,
+        &[
+            "web.luks.img",
+            "encrypted",
+            "/dev/sda",
+            "no key was given",
+            "--key ID:file:FILE",
+        ],
+    );
+    let message = refused(
+        dir.path(),
+        &["fix", "web.luks.img", "--key", "all:file:wrong"],
+        1,
+    );
+    assert_says(
+        &message,
+        &[
+            "web.luks.img",
+            "encrypted",
+            "/dev/sda",
+            "no key fits",
+            "--key ID:file:FILE",
+        ],
+    );
+
+    let mut command = refit();
+    command.current_dir(dir.path()).args([
+        "fix",
+        "--json",
+        "-vv",
+        "--nic",
+        NIC,
+        "--key",
+        "all:file:key",
+        "web.luks.img",
+    ]);
+    let mut fixing = Watched::start(command.env("REFIT_LOG", "trace"), dir.path()).unwrap();
+    let mut seen = Vec::new();
+    fixing
+        .wait_until("planning", |fixing| {
+            seen.extend(fixing.command_lines());
+            fixing.stderr().contains("] Planning")
+        })
+        .unwrap();
+    let fixed = fixing.end(LIMIT).unwrap();
+    assert_eq!(fixed.code, Some(0), "{fixed:?}");
+    let report = fixed.json().unwrap();
+    assert_eq!(report["guest"]["hostname"], "web");
+    assert_eq!(
+        (&report["applied"], &report["checked"]),
+        (&true.into(), &true.into())
+    );
+    assert!(
+        seen.iter().any(|line| line.contains("qemu-system")),
+        "the appliance was seen: {seen:#?}"
+    );
+    for text in seen.iter().chain([&fixed.stdout, &fixed.stderr]) {
+        assert!(!text.contains(SECRET), "{text}");
+    }
+}
+
+/// How long the rest of a run may take.
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Converts what cannot be converted. The source stays as it is, nothing but the log remains, and
+/// the message names that. Returns message and log.
+fn unconverted(dir: &Path, arguments: &[&str]) -> (String, String) {
+    let before = snapshot(dir).unwrap();
+    let done = run(refit()
+        .current_dir(dir)
+        .args(["--json", "convert", "--out", "out"])
+        .args(arguments))
+    .unwrap();
+    let message = assert_refused(&done, 1);
+    let log = dir.join("out.failed.log");
+    assert_says(&message, &[log.to_str().unwrap()]);
+    let text = fs::read(&log).unwrap();
+    fs::remove_file(&log).unwrap();
+    assert_eq!(snapshot(dir).unwrap(), before, "{message}");
+    (message, String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn converting_a_disk_without_operating_system() {
+    let dir = bad_files();
+    let (message, log) = unconverted(dir.path(), &["good.img"]);
+    assert_says(
+        &message,
+        &[
+            "good.img",
+            "no operating system",
+            "Check that this is the guest's system disk",
+        ],
+    );
+    assert_says(&log, &["running", "good.img"]);
+}
+
+#[test]
+fn converting_an_operating_system_that_virt_v2v_does_not_know() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = system_disk_with(dir.path(), "alpine", |tree| {
+        let release = "ID=alpine\nVERSION_ID=3.19.1\nPRETTY_NAME=\"Alpine Linux v3.19\"\n";
+        fs::write(tree.join("etc/os-release"), release)?;
+        fs::remove_file(tree.join("etc/debian_version"))?;
+        fs::create_dir_all(tree.join("lib/apk/db"))?;
+        fs::write(
+            tree.join("lib/apk/db/installed"),
+            "P:busybox\nV:1.36.1-r15\nA:x86_64\n\n",
+        )?;
+        Ok(())
+    })
+    .unwrap();
+    let (message, _) = unconverted(dir.path(), &[disk.to_str().unwrap()]);
+    assert_says(
+        &message,
+        &[
+            "alpine.img",
+            "virt-v2v cannot convert this operating system",
+            "alpine",
+            "virt-v2v(1)",
+        ],
+    );
+}
+
+#[test]
+fn converting_a_machine_with_two_operating_systems() {
+    let dir = tempfile::tempdir().unwrap();
+    let disks: String = ["web", "database"]
+        .into_iter()
+        .zip(["sda", "sdb"])
+        .map(|(name, device)| {
+            let path = system_disk(dir.path(), name).unwrap();
+            format!(
+                "<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{}'/>\
+                 <target dev='{device}' bus='scsi'/></disk>",
+                path.display()
+            )
+        })
+        .collect();
+    let domain = format!(
+        "<domain type='kvm'><name>two</name><memory unit='MiB'>512</memory><vcpu>1</vcpu>\
+         <os><type>hvm</type></os><devices>{disks}</devices></domain>"
+    );
+    fs::write(dir.path().join("two.xml"), domain).unwrap();
+    let (message, _) = unconverted(dir.path(), &["two.xml"]);
+    assert_says(
+        &message,
+        &[
+            "two.xml",
+            "several operating systems",
+            "/dev/sda",
+            "/dev/sdb",
+            "--os-device",
+        ],
+    );
+}
+
+#[test]
+fn converting_an_encrypted_disk_without_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    encrypted_disk(dir.path(), "web");
+    let (message, _) = unconverted(dir.path(), &["web.luks.img"]);
+    assert_says(&message, &["web.luks.img", "encrypted", "--key"]);
+}
+
+/// A small file system of its own, gone when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` where mounting is not allowed.
+    fn mount(dir: PathBuf, size: &str) -> Option<Self> {
+        fs::create_dir(&dir).unwrap();
+        let options = format!("size={size}");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "refit-test"])
+            .arg(&dir)
+            .output();
+        mounted
+            .is_ok_and(|output| output.status.success())
+            .then_some(Self(dir))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn converting_to_a_full_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(out) = SmallDisk::mount(dir.path().join("out"), "48M") else {
+        println!("skipped: this user may not mount a small file system");
+        return;
+    };
+    let source = guest(&[]).unwrap();
+    let digest = || must(Command::new("sha256sum").arg(source.disk())).unwrap();
+    let before = digest();
+    let done = run(refit()
+        .args(["--json", "convert", "--out"])
+        .arg(&out.0)
+        .arg(source.disk()))
+    .unwrap();
+    let message = assert_refused(&done, 1);
+    assert_says(
+        &message,
+        &["no space left", "Free some space", "out.failed.log"],
+    );
+    assert!(
+        done.stderr.contains("Copying disk 1 of 1"),
+        "it got as far as that: {done:?}"
+    );
+    assert_eq!(digest(), before);
+    let left: Vec<_> = fs::read_dir(&out.0).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// The undo file is written before anything else; where it cannot be, nothing is changed.
+#[test]
+fn fixing_without_space_for_the_undo_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(small) = SmallDisk::mount(dir.path().join("undo"), "16k") else {
+        println!("skipped: this user may not mount a small file system");
+        return;
+    };
+    let filler = File::create(small.0.join("filler")).unwrap();
+    let mut at = 0;
+    while filler.write_all_at(&[1; 4096], at).is_ok() {
+        at += 4096;
+    }
+    let root = dir.path().join("root");
+    make_root(&root);
+    fs::set_permissions(root.join("etc"), fs::Permissions::from_mode(0o755)).unwrap();
+    let message = refused(
+        dir.path(),
+        &["fix", "--root", "root", "--nic", NIC, "--undo-dir", "undo"],
+        1,
+    );
+    assert_says(&message, &["undo file", "undo/root."]);
+}
