@@ -107,15 +107,20 @@ pub(super) fn plan(guest: &Guest<'_>) -> anyhow::Result<Part> {
             format!("kernels {list}: each {how}")
         });
     }
-    let added: Vec<&str> = WANTED
-        .into_iter()
-        .filter(|name| added.contains(*name))
-        .collect();
+    let added = wanted_of(&added);
     if !added.is_empty() {
         part.changes
             .extend(tool.include(guest, &added, &mut part.warnings)?);
     }
     Ok(part)
+}
+
+/// What a tool has to be told of `modules`: it finds by itself what these depend on.
+fn wanted_of(modules: &BTreeSet<String>) -> Vec<&'static str> {
+    WANTED
+        .into_iter()
+        .filter(|name| modules.contains(*name))
+        .collect()
 }
 
 /// A kernel that boots without an initramfs, or whose initramfs was not found.
@@ -195,7 +200,12 @@ fn examine(
     needed = modules.needed();
     let mut present = names_in(&appended, &release);
     let packed = found.modules.get(&release);
-    present.extend(packed.into_iter().flat_map(|packed| packed.paths.keys().cloned()));
+    present.extend(
+        packed
+            .into_iter()
+            .flat_map(|packed| packed.paths.keys().cloned()),
+    );
+    present.extend(found.loose.iter().cloned());
     let missing: Vec<String> = needed.difference(&present).cloned().collect();
     let outcome = if missing.is_empty() {
         Outcome::Ready { how: PACKED }
@@ -205,7 +215,7 @@ fn examine(
         Outcome::Stuck(format!(
             "{image} lacks {}, which cannot be appended: {why}; {}, or give the machine a SATA disk",
             missing.join(", "),
-            tool.advice(&release, &WANTED)
+            tool.advice(&release, &wanted_of(&needed))
         ))
     } else {
         let files = files(guest, &found, &modules, &needed)

@@ -113,7 +113,12 @@ impl Trie {
         let value = (priority, value.as_bytes().to_vec());
         let (mut node, mut rest) = (self, key);
         loop {
-            let common = node.prefix.iter().zip(rest).take_while(|(a, b)| a == b).count();
+            let common = node
+                .prefix
+                .iter()
+                .zip(rest)
+                .take_while(|(a, b)| a == b)
+                .count();
             if common < node.prefix.len() {
                 let byte = node.prefix[common];
                 let lower = Self {
@@ -217,8 +222,14 @@ mod tests {
         // depmod reads section .modinfo of ELF files; it takes the smallest ones that have it.
         for (name, info) in [
             ("virtio", "alias=virtio:d*-x\0"),
-            ("virtio-blk", "alias=virtio:d00000002v*\0alias=a-b[c-d]\0depends=virtio\0"),
-            ("virtio_net", "alias=virtio:d00000001v*\0alias=virtio:d*\0depends=virtio\0"),
+            (
+                "virtio-blk",
+                "alias=virtio:d00000002v*\0alias=a-b[c-d]\0depends=virtio\0",
+            ),
+            (
+                "virtio_net",
+                "alias=virtio:d00000001v*\0alias=virtio:d*\0depends=virtio\0",
+            ),
             ("vir", "alias=virtio:d*\0alias=v\0"),
         ] {
             fs::write(kernel.join(format!("{name}.ko")), elf(info)).unwrap();
@@ -234,10 +245,7 @@ mod tests {
         assert_eq!(found.entries.len(), 4);
         let only = BTreeMap::from([("virtio".to_owned(), "kernel/virtio.ko".to_owned())]);
         let part = indexes(&found, &only);
-        assert_eq!(
-            part[2],
-            ("modules.dep", b"kernel/virtio.ko:\n".to_vec())
-        );
+        assert_eq!(part[2], ("modules.dep", b"kernel/virtio.ko:\n".to_vec()));
         assert!(!String::from_utf8_lossy(&part[0].1).contains("virtio_blk"));
     }
 
@@ -248,10 +256,15 @@ mod tests {
         let mut found = Modules::parse(release, &text("modules.dep"), "");
         found.aliases = text("modules.alias");
         let paths = found.entries.iter();
-        let paths = paths.map(|one| (one.name.clone(), one.path.clone())).collect();
+        let paths = paths
+            .map(|one| (one.name.clone(), one.path.clone()))
+            .collect();
         for (name, content) in indexes(&found, &paths) {
             // Not assert_eq: a failure would print all of it.
-            assert!(content == fs::read(dir.join(name)).unwrap(), "{name} of {release}");
+            assert!(
+                content == fs::read(dir.join(name)).unwrap(),
+                "{name} of {release}"
+            );
         }
         found
     }

@@ -38,6 +38,8 @@ pub(super) struct Initramfs {
     pub(super) coldplug: bool,
     /// Who made it, if its script loads a fixed list of modules.
     pub(super) fixed_list: Option<&'static str>,
+    /// Modules in `/lib` itself, where Red Hat's mkinitrd put them.
+    pub(super) loose: BTreeSet<String>,
     /// Where its `/lib` leads, if that is a link.
     lib: Option<Vec<u8>>,
 }
@@ -114,6 +116,9 @@ impl Initramfs {
             self.lib.clone_from(&entry.target);
         }
         let name = std::str::from_utf8(&entry.name).ok()?;
+        if let Some(file) = name.strip_prefix("lib/").filter(|file| !file.contains('/')) {
+            self.loose.extend(module_name(file));
+        }
         let (lib, below) = name.split_once("lib/modules/")?;
         let (release, path) = below.split_once('/')?;
         let module = module_name(path)?;

@@ -56,11 +56,7 @@ impl Modules {
         let Some(dep) = text("modules.dep")? else {
             return Ok(None);
         };
-        let mut modules = Self::parse(
-            release,
-            &dep,
-            &text("modules.builtin")?.unwrap_or_default(),
-        );
+        let mut modules = Self::parse(release, &dep, &text("modules.builtin")?.unwrap_or_default());
         modules.aliases = text("modules.alias")?.unwrap_or_default();
         modules.softdeps = guest.read(dir.join("modules.softdep"))?;
         Ok(Some(modules))
@@ -143,7 +139,9 @@ impl Modules {
 /// The name of the module in the file `path`; `None` if it is no module.
 pub(super) fn module_name(path: &str) -> Option<String> {
     let file = path.rsplit('/').next()?;
-    let name = SUFFIXES.iter().find_map(|suffix| file.strip_suffix(suffix))?;
+    let name = SUFFIXES
+        .iter()
+        .find_map(|suffix| file.strip_suffix(suffix))?;
     (!name.is_empty()).then(|| name.replace('-', "_"))
 }
 

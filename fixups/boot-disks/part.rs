@@ -24,8 +24,9 @@ impl Part {
     pub(super) fn into_proposal(mut self) -> Proposal {
         let verdict = if !self.changes.is_empty() {
             if self.reasons.is_empty() {
-                self.reasons
-                    .push("the guest's next rebuild of its initramfs would drop the drivers".to_owned());
+                self.reasons.push(
+                    "the guest's next rebuild of its initramfs would drop the drivers".to_owned(),
+                );
             }
             self.warnings.append(&mut self.problems);
             Verdict::Change {

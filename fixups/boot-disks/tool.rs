@@ -57,7 +57,9 @@ impl Tool {
         let list = modules.join(" ");
         match self {
             Self::Dracut => {
-                format!("run `dracut --force --add-drivers \"{list}\" --kver {release}` in the guest")
+                format!(
+                    "run `dracut --force --add-drivers \"{list}\" --kver {release}` in the guest"
+                )
             }
             Self::InitramfsTools => format!(
                 "add {list} to {INITRAMFS_TOOLS_MODULES}, one on a line, and run `update-initramfs -u -k {release}` in the guest"
@@ -72,8 +74,10 @@ impl Tool {
                 "add {list} to INITRD_MODULES in /etc/sysconfig/kernel and run `mkinitrd` in the guest"
             ),
             Self::RedHatMkinitrd => {
-                let with: Vec<String> =
-                    modules.iter().map(|name| format!("--with={name}")).collect();
+                let with: Vec<String> = modules
+                    .iter()
+                    .map(|name| format!("--with={name}"))
+                    .collect();
                 format!(
                     "run `mkinitrd -f {} /boot/initrd-{release}.img {release}` in the guest",
                     with.join(" ")
@@ -172,7 +176,10 @@ mod tests {
             String::from_utf8(new.clone()).unwrap(),
             "# List\nvirtio_blk\n#virtio_pci\next4 opt=1\n# Added by refit: virtio disks and network cards\nvirtio_pci\n"
         );
-        assert_eq!(initramfs_tools_with(&new, &["virtio_pci", "virtio_blk"]), new);
+        assert_eq!(
+            initramfs_tools_with(&new, &["virtio_pci", "virtio_blk"]),
+            new
+        );
         assert_eq!(initramfs_tools_with(b"", &[]), b"");
     }
 

@@ -81,9 +81,13 @@ fn read(archive: &Path) -> anyhow::Result<BTreeMap<String, String>> {
             }
             digest.update(&buffer[..count]);
         }
-        tree.insert(path, format!("{facts} {:?}", digest.finalize()));
+        tree.insert(path, format!("{facts} {}", hex(&digest.finalize())));
     }
     Ok(tree)
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The paths that differ, with what they are in each tree.

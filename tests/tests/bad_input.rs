@@ -683,6 +683,8 @@ fn converting_an_operating_system_that_virt_v2v_does_not_know() {
         fs::write(tree.join("etc/os-release"), release)?;
         fs::remove_file(tree.join("etc/debian_version"))?;
         fs::create_dir_all(tree.join("lib/apk/db"))?;
+        // Tells the architecture.
+        fs::copy("/bin/ls", tree.join("bin/ls"))?;
         fs::write(
             tree.join("lib/apk/db/installed"),
             "P:busybox\nV:1.36.1-r15\nA:x86_64\n\n",

@@ -117,7 +117,8 @@ pub trait Backend {
     /// Sets one extended attribute of `path` itself.
     fn set_xattr(&mut self, path: &GuestPath, name: &[u8], value: &[u8]) -> anyhow::Result<()>;
 
-    /// Sets access and modification time of `path`; ignored for links.
+    /// Sets access and modification time of `path` itself. On a link this may lose its extended
+    /// attributes: set them afterwards.
     fn set_times(
         &mut self,
         path: &GuestPath,

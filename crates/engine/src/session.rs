@@ -214,14 +214,13 @@ fn configure(drives: &[Drive], force_tcg: bool) -> refit_guestfs::Result<Handle>
 fn decrypt(handle: &Handle, keys: &[Key]) -> anyhow::Result<Vec<String>> {
     let mut locked = Vec::new();
     let mut opened = false;
-    for (device, file_system) in handle.list_filesystems().context("listing file systems")? {
-        let kind = match file_system.as_str() {
+    for device in volumes(handle).context("listing volumes")? {
+        let kind = match handle.vfs_type(&device).unwrap_or_default().as_str() {
             "crypto_LUKS" => "luks",
             "BitLocker" => "bitlk",
             _ => continue,
         };
         let uuid = handle.vfs_uuid(&device).unwrap_or_default();
-        let device = String::from_utf8_lossy(&device).into_owned();
         let fitting: Vec<&Key> = keys
             .iter()
             .filter(|key| key.is_for(&device, &uuid))
@@ -250,6 +249,15 @@ fn decrypt(handle: &Handle, keys: &[Key]) -> anyhow::Result<Vec<String>> {
             .context("looking for logical volumes in decrypted ones")?;
     }
     Ok(locked)
+}
+
+/// Whatever may hold an encrypted volume. `list_filesystems` of libguestfs 1.48 leaves LUKS out.
+fn volumes(handle: &Handle) -> refit_guestfs::Result<Vec<String>> {
+    let mut volumes = handle.list_devices()?;
+    volumes.extend(handle.list_partitions()?);
+    volumes.extend(handle.list_md_devices()?);
+    volumes.extend(handle.lvs()?);
+    Ok(volumes)
 }
 
 fn choose<'r>(
@@ -335,6 +343,8 @@ fn mount(handle: &Handle, root: &[u8], read_only: bool) -> anyhow::Result<Vec<Mo
         .inspect_get_mountpoints(root)
         .context("reading the guest's mount points")?
     {
+        // Its fstab may name the disk by a number that it has in the guest and not here.
+        let device = if path == b"/" { root.to_vec() } else { device };
         let mounted = if read_only {
             handle.mount_ro(&device, &path)
         } else {

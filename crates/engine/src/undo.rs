@@ -367,6 +367,7 @@ impl UndoEntry {
                 }
                 backend.symlink(&self.path, &target.0)?;
                 backend.set_owner(&self.path, attributes.uid, attributes.gid)?;
+                backend.set_times(&self.path, attributes.atime, attributes.mtime)?;
                 attributes.apply_xattrs(backend, &self.path)
             }
         }

@@ -74,11 +74,7 @@ fn snapshot(root: &Path) -> BTreeMap<String, String> {
                 String::new()
             };
             let name = path.strip_prefix(root).unwrap().display().to_string();
-            let times = if meta.is_symlink() {
-                0
-            } else {
-                meta.mtime_nsec()
-            };
+            let times = meta.mtime_nsec();
             into.insert(
                 name,
                 format!(

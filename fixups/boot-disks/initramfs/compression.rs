@@ -72,9 +72,9 @@ impl Compression {
                 DICTIONARY_LIMIT,
             )),
             Self::Lz4 => Box::new(Lz4Legacy::new(input)),
-            Self::Zstd => Box::new(
-                ruzstd::decoding::StreamingDecoder::new(input).map_err(io::Error::other)?,
-            ),
+            Self::Zstd => {
+                Box::new(ruzstd::decoding::StreamingDecoder::new(input).map_err(io::Error::other)?)
+            }
         })
     }
 

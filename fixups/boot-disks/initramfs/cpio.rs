@@ -54,7 +54,9 @@ pub(super) fn walk(
             continue;
         }
         let Some(compression) = Compression::of(start) else {
-            bail!("it continues with {start:02x?}, which is neither a cpio archive nor a known compression");
+            bail!(
+                "it continues with {start:02x?}, which is neither a cpio archive nor a known compression"
+            );
         };
         let reader = compression
             .reader(&mut input)

@@ -30,8 +30,7 @@ impl<R: Read> Input<R> {
             let old = self.buffer.len();
             self.buffer.resize(old + PIECE.max(len), 0);
             let read = self.source.read(&mut self.buffer[old..]);
-            self.buffer
-                .truncate(old + *read.as_ref().unwrap_or(&0));
+            self.buffer.truncate(old + *read.as_ref().unwrap_or(&0));
             if read? == 0 {
                 break;
             }

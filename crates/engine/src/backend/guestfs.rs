@@ -1,7 +1,10 @@
 //! A guest's file systems mounted in libguestfs's appliance.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
 use anyhow::Context as _;
-use refit_guestfs::{FileType, Handle, SetTime, Timestamp};
+use refit_guestfs::{FileType, Handle, SetTime, TarIn, Timestamp};
 
 use super::{Backend, Entry, FileKind, Stat, Xattrs};
 use crate::GuestPath;
@@ -21,6 +24,36 @@ impl GuestfsBackend {
     #[must_use]
     pub fn new(handle: Handle, name: String) -> Self {
         Self { handle, name }
+    }
+
+    /// libguestfs cannot set the times of a link, but tar in the appliance does when it makes one.
+    fn link_with_times(
+        &self,
+        path: &GuestPath,
+        stat: &Stat,
+        mtime: (i64, i64),
+    ) -> anyhow::Result<()> {
+        let target = self.read_link(path)?;
+        let mut archive = tar::Builder::new(tempfile::NamedTempFile::new()?);
+        let exact = format!("{}.{:09}", mtime.0, mtime.1);
+        archive.append_pax_extensions([("mtime", exact.as_bytes())])?;
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_mode(stat.mode);
+        header.set_uid(stat.uid.into());
+        header.set_gid(stat.gid.into());
+        header.set_mtime(u64::try_from(mtime.0).unwrap_or_default());
+        header.set_size(0);
+        archive.append_link(
+            &mut header,
+            OsStr::from_bytes(path.file_name()),
+            OsStr::from_bytes(&target),
+        )?;
+        let archive = archive.into_inner()?;
+        let dir = path.parent().unwrap_or_else(GuestPath::root);
+        self.handle
+            .tar_in(archive.path(), dir.as_bytes(), &TarIn::new())?;
+        Ok(())
     }
 
     /// Unmounts everything, stops the appliance and reports late write errors.
@@ -226,6 +259,13 @@ impl Backend for GuestfsBackend {
         atime: (i64, i64),
         mtime: (i64, i64),
     ) -> anyhow::Result<()> {
+        let setting = || format!("setting the times of {path}");
+        let stat = self.lstat(path)?;
+        if let Some(stat) = stat.filter(|stat| stat.kind == FileKind::Symlink) {
+            return self
+                .link_with_times(path, &stat, mtime)
+                .with_context(setting);
+        }
         let time = |(sec, nsec): (i64, i64)| -> anyhow::Result<SetTime> {
             Ok(SetTime::At(Timestamp {
                 sec,
@@ -234,7 +274,7 @@ impl Backend for GuestfsBackend {
         };
         self.handle
             .utimens(path.as_bytes(), time(atime)?, time(mtime)?)
-            .with_context(|| format!("setting the times of {path}"))
+            .with_context(setting)
     }
 
     fn sync(&mut self) -> anyhow::Result<()> {
