@@ -87,7 +87,13 @@ pub fn system_disk_with(
     add: impl FnOnce(&Path) -> anyhow::Result<()>,
 ) -> anyhow::Result<PathBuf> {
     let tree = dir.join(format!("{name}.tree"));
-    for sub in ["etc/network", "bin", "boot", "var/lib/dpkg", "lib/modules"] {
+    for sub in [
+        "etc/network",
+        "bin",
+        "boot",
+        "var/lib/dpkg",
+        "lib/modules/6.1.0",
+    ] {
         fs::create_dir_all(tree.join(sub)).context("making a tree")?;
     }
     let write = |path: &str, text: &str| fs::write(tree.join(path), text).context("making a tree");
@@ -107,6 +113,11 @@ pub fn system_disk_with(
         "Package: systemd\nStatus: install ok installed\nVersion: 252.1-1\n\n",
     )?;
     write("boot/vmlinuz-6.1.0", "kernel")?;
+    write("lib/modules/6.1.0/modules.dep", "")?;
+    write(
+        "lib/modules/6.1.0/modules.builtin",
+        "kernel/drivers/virtio/virtio_pci.ko\nkernel/drivers/block/virtio_blk.ko\n",
+    )?;
     write("boot/initrd.img-6.1.0", &"\u{1}".repeat(4097))?;
     add(&tree)?;
     let disk = dir.join(format!("{name}.img"));

@@ -60,6 +60,16 @@ impl Run {
     }
 }
 
+/// What the fixup `id` says in a report of `plan` or `fix`; null if it is not in it.
+#[must_use]
+pub fn fixup<'r>(report: &'r Value, id: &str) -> &'r Value {
+    let fixups = report["fixups"].as_array();
+    let mut fixups = fixups.into_iter().flatten();
+    fixups
+        .find(|fixup| fixup["id"] == id)
+        .unwrap_or(&Value::Null)
+}
+
 impl From<Output> for Run {
     fn from(output: Output) -> Self {
         Self {

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use refit_tests::{differences, guest, must, refit, run, tree};
+use refit_tests::{differences, fixup, guest, must, refit, run, tree};
 
 const NIC: &str = "00:50:56:aa:bb:01=10.0.2.15/24";
 
@@ -26,7 +26,7 @@ fn fixing_twice_changes_nothing_more_and_undo_brings_every_byte_back() {
     let plan = plan.json().unwrap();
     assert_eq!(plan["schema"], "refit/plan/v1");
     assert_eq!(plan["guest"]["distro"], "debian");
-    let names = &plan["fixups"][0];
+    let names = fixup(&plan, "nic-names");
     assert_eq!(
         (&names["id"], &names["verdict"]),
         (&"nic-names".into(), &"change".into()),
@@ -68,9 +68,11 @@ fn fixing_twice_changes_nothing_more_and_undo_brings_every_byte_back() {
         .unwrap()
         .json()
         .unwrap();
-    assert_eq!(again["fixups"][0]["verdict"], "fine");
+    assert_eq!(fixup(&again, "nic-names")["verdict"], "fine");
     assert_eq!(
-        again["fixups"][0]["changes"].as_array().map(Vec::len),
+        fixup(&again, "nic-names")["changes"]
+            .as_array()
+            .map(Vec::len),
         Some(0)
     );
     assert!(again.get("undo").is_none());
@@ -149,7 +151,8 @@ fn a_killed_fix_leaves_the_old_disk_or_the_new_one() {
                 .json()
                 .unwrap();
             assert_eq!(
-                plan["fixups"][0]["verdict"], "fine",
+                fixup(&plan, "nic-names")["verdict"],
+                "fine",
                 "after {seconds} s the disk is neither old nor new"
             );
         }

@@ -111,6 +111,9 @@ pub fn convert(
     let start = Instant::now();
     let input = probed(&options.v2v.input, &settings.disks.image)?;
     let source = hardware::read_source(&options.v2v.input)?;
+    if let Some(machine) = &source.machine {
+        probe_described(&options.v2v.input, machine, &settings.disks.image)?;
+    }
     let staging = output_dir::Staging::create(&options.out)?;
     let warnings: Vec<String> = source.warning.into_iter().collect();
 
@@ -244,6 +247,28 @@ fn probed(input: &Input, options: &ImageOptions) -> anyhow::Result<Input> {
         path: path.clone(),
         format: Some(image.format().to_string()),
     })
+}
+
+/// The same look at the disks that a VMX file or a libvirt XML names.
+fn probe_described(input: &Input, machine: &Machine, options: &ImageOptions) -> anyhow::Result<()> {
+    if !matches!(input, Input::Vmx(_) | Input::LibvirtXml(_)) {
+        return Ok(());
+    }
+    // Both formats take a relative path from their own place.
+    let dir = input.path().parent().unwrap_or(Path::new("."));
+    for disk in machine.disks.iter().filter(|disk| !disk.path.is_empty()) {
+        let format = disk
+            .format
+            .as_deref()
+            .map(|name| name.parse().map_err(anyhow::Error::msg));
+        let spec = DiskSpec {
+            path: dir.join(&disk.path),
+            format: format.transpose()?,
+        };
+        Image::probe(&spec, Access::Read, options)
+            .with_context(|| format!("checking the disks of {}", input.path().display()))?;
+    }
+    Ok(())
 }
 
 /// Names of results that do not depend on the machine's name.

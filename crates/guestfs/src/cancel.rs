@@ -81,9 +81,9 @@ impl CancelHandle {
     /// transfer that runs now, with [`Error::Cancelled`](crate::Error).
     ///
     /// A transfer forgets a request that came before it began, and other calls
-    /// do not notice one: [`stop`](Self::stop) is for who wants to end it all. A launch is ended by killing its processes,
-    /// which works for the direct backend only. What a transfer has written
-    /// so far stays.
+    /// do not notice one: [`stop`](Self::stop) is for who wants to end it all.
+    /// A launch is ended by killing its processes, which works for the direct
+    /// backend only. What a transfer has written so far stays.
     ///
     /// False means that the handle is closed, and nothing was done.
     pub fn cancel(&self) -> bool {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{Error, RunStrategy};
 
-/// A VirtualMachine, made by [`virtual_machine`](crate::virtual_machine).
+/// A VirtualMachine, made by [`virtual_machine`](fn@crate::virtual_machine).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualMachine {

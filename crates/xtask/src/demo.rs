@@ -95,7 +95,7 @@ pub fn run_demo() -> anyhow::Result<()> {
             timings.values().filter_map(Value::as_f64).sum()
         });
     println!();
-    println!("On VMware           ens192  10.0.2.15/24");
+    println!("{:<22}ens192  10.0.2.15/24", "On VMware");
     show("After virt-v2v alone", &before);
     show("After refit", &after);
     println!();
@@ -166,7 +166,7 @@ fn show(title: &str, seen: &Seen) {
         &seen.addresses
     };
     println!(
-        "{title:<20}{:7} {addresses} ({}; booted in {:.0} s)",
+        "{title:<22}{:7} {addresses} ({}; booted in {:.0} s)",
         seen.name, seen.state, seen.seconds
     );
 }
