@@ -64,10 +64,11 @@ pub fn run_if_needed() -> anyhow::Result<()> {
         [missing.as_slice(), &qemu].concat().join(" ")
     );
     require_debian()?;
-    if backports && !qemu.is_empty() {
-        enable_backports()?;
-    }
+    // What a mirror calls itself is known once its lists are here.
     apt(&["update"])?;
+    if backports && !qemu.is_empty() && enable_backports()? {
+        apt(&["update"])?;
+    }
     if !qemu.is_empty() {
         let suite: &[&str] = if backports {
             &["-t", "bookworm-backports"]
@@ -128,41 +129,20 @@ fn require_debian() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds the backports suite beside the release's own, from the same mirror.
-fn enable_backports() -> anyhow::Result<()> {
+/// Adds the backports suite beside the release's own, from the same mirror; tells whether it had to.
+fn enable_backports() -> anyhow::Result<bool> {
     const SOURCE: &str = "/etc/apt/sources.list.d/refit-backports.sources";
-    let targets = |suite: &str| {
-        capture(Command::new("apt-get").args([
-            "indextargets",
-            "--format",
-            "$(REPO_URI) $(SIGNED_BY)",
-            "Created-By: Packages",
-            "Component: main",
-            "Origin: Debian Backports",
-            &format!("Codename: {suite}"),
-        ]))
-    };
-    if !targets("bookworm-backports")?.trim().is_empty() || Path::new(SOURCE).exists() {
-        return Ok(());
+    const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+    if mirror("Debian Backports", "bookworm-backports")?.is_some() || Path::new(SOURCE).exists() {
+        return Ok(false);
     }
-    let release = capture(Command::new("apt-get").args([
-        "indextargets",
-        "--format",
-        "$(REPO_URI) $(SIGNED_BY)",
-        "Created-By: Packages",
-        "Component: main",
-        "Origin: Debian",
-        "Label: Debian",
-        "Codename: bookworm",
-    ]))?;
-    let Some((uri, key)) = release.lines().next().and_then(|line| line.split_once(' ')) else {
+    let Some(uri) = mirror("Debian", "bookworm")? else {
         bail!("no Debian 12 mirror is configured for apt");
     };
     println!("Adding {SOURCE}: qemu-utils here is from backports, so qemu-system-x86 must be, too");
-    let key = if key.is_empty() {
-        String::new()
-    } else {
-        format!("Signed-By: {key}\n")
+    let key = match Path::new(KEYRING).exists() {
+        true => format!("Signed-By: {KEYRING}\n"),
+        false => String::new(),
     };
     let text =
         format!("Types: deb\nURIs: {uri}\nSuites: bookworm-backports\nComponents: main\n{key}");
@@ -173,7 +153,26 @@ fn enable_backports() -> anyhow::Result<()> {
             .args(["-m", "0644"])
             .arg(staged.path())
             .arg(SOURCE),
-    )
+    )?;
+    Ok(true)
+}
+
+/// Where this machine's apt gets a suite's packages from, if it does.
+fn mirror(origin: &str, codename: &str) -> anyhow::Result<Option<String>> {
+    let found = capture(Command::new("apt-get").args([
+        "indextargets",
+        "--format",
+        "$(REPO_URI)",
+        "Created-By: Packages",
+        "Component: main",
+        &format!("Origin: {origin}"),
+        &format!("Codename: {codename}"),
+    ]))?;
+    Ok(found
+        .lines()
+        .next()
+        .filter(|uri| !uri.is_empty())
+        .map(str::to_owned))
 }
 
 fn apt(arguments: &[&str]) -> anyhow::Result<()> {
