@@ -124,7 +124,7 @@ fn an_ova_keeps_its_network() {
     );
     let manifest = fs::read_to_string(out.join("web1.kubevirt.yaml")).unwrap();
     assert!(
-        manifest.contains("kind: VirtualMachine\n") && manifest.contains(MAC),
+        manifest.contains("kind: 'VirtualMachine'\n") && manifest.contains(MAC),
         "{manifest}"
     );
 
