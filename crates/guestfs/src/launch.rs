@@ -15,8 +15,13 @@ use refit_guestfs_sys as sys;
 
 use crate::error::{Error, Result};
 use crate::handle::Handle;
-use crate::process::Children;
+use crate::process::{Children, Whom};
 
+/// How long supermin may go on with building the appliance when a launch is
+/// ended. Killed, it would leave its temporary directory, with as much as the
+/// appliance, to nobody. With an appliance in the cache it takes less than a
+/// second.
+const SUPERMIN_GRACE: Duration = Duration::from_secs(120);
 /// How often the processes of a launch that is to end are killed: libguestfs
 /// may start the next one.
 const KILL_INTERVAL: Duration = Duration::from_millis(50);
@@ -122,11 +127,29 @@ unsafe impl Sync for Launching<'_> {}
 
 impl Launching<'_> {
     fn run(&self, watch: &Watch) -> Result<()> {
+        block_interrupt();
         // Also when a callback's panic comes out of the call.
         let _over = Over(watch);
         watch.set_thread();
         // SAFETY: one call on the handle.
         unsafe { self.0.call("launch").unit(|g| sys::guestfs_launch(g)) }
+    }
+}
+
+/// Keeps Ctrl-C from the processes that this thread starts, which inherit the
+/// mask: the terminal sends it to all of the process group, and supermin would
+/// die of it and leave its temporary directory. Who cancels ends them in order.
+fn block_interrupt() {
+    // SAFETY: the set is initialised by sigemptyset before it is used, and
+    // pthread_sigmask changes the calling thread alone.
+    let result = unsafe {
+        let mut set = std::mem::MaybeUninit::uninit();
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGINT);
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut())
+    };
+    if result != 0 {
+        tracing::warn!(result, "cannot keep Ctrl-C from the appliance's processes");
     }
 }
 
@@ -203,10 +226,16 @@ impl Watch {
             }
         };
         let mut reached = HashSet::new();
+        let ended = Instant::now();
         while *stage != Stage::Over {
             drop(stage);
             if let Some(children) = self.children.get() {
-                children.kill(&mut reached);
+                let whom = if ended.elapsed() < SUPERMIN_GRACE {
+                    Whom::AllButSupermin
+                } else {
+                    Whom::All
+                };
+                children.kill(whom, &mut reached);
             }
             stage = self.wait(self.lock(), Some(KILL_INTERVAL));
         }

@@ -39,12 +39,21 @@ impl Children {
     }
 
     /// Kills them and what they have started; adds their numbers to `reached`.
-    pub(crate) fn kill(&self, reached: &mut HashSet<i32>) {
-        kill_listed(&self.list, MAX_DEPTH, reached);
+    pub(crate) fn kill(&self, whom: Whom, reached: &mut HashSet<i32>) {
+        kill_listed(&self.list, whom, MAX_DEPTH, reached);
     }
 }
 
-fn kill_listed(list: &Path, depth: u32, reached: &mut HashSet<i32>) {
+/// Which processes of a launch are killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whom {
+    /// All but supermin, which would leave its temporary directory behind.
+    AllButSupermin,
+    /// All.
+    All,
+}
+
+fn kill_listed(list: &Path, whom: Whom, depth: u32, reached: &mut HashSet<i32>) {
     let Ok(children) = read(list) else { return };
     for number in children {
         let Some(pid) = Pid::from_raw(number) else {
@@ -58,20 +67,42 @@ fn kill_listed(list: &Path, depth: u32, reached: &mut HashSet<i32>) {
         if !read(list).is_ok_and(|children| children.contains(&number)) {
             continue;
         }
-        // Stopped first, so that it starts nothing more while its own
-        // children are killed; after its death they could not be found.
-        for signal in [Signal::STOP, Signal::KILL] {
-            if signal == Signal::KILL && depth > 0 {
-                for task in tasks(number) {
-                    kill_listed(&task.join("children"), depth - 1, reached);
-                }
-            }
+        if whom == Whom::AllButSupermin && may_be_supermin(number) {
+            continue;
+        }
+        let send = |signal| {
             if let Err(error) = pidfd_send_signal(&process, signal) {
                 tracing::debug!(number, %error, "sending a signal to a process of the launch");
             }
+        };
+        // Stopped first, so that it starts nothing more while its own
+        // children are killed; after its death they could not be found.
+        send(Signal::STOP);
+        // It may have become supermin just before.
+        if whom == Whom::AllButSupermin && may_be_supermin(number) {
+            send(Signal::CONT);
+            continue;
         }
+        if depth > 0 {
+            for task in tasks(number) {
+                kill_listed(&task.join("children"), whom, depth - 1, reached);
+            }
+        }
+        send(Signal::KILL);
         reached.insert(number);
     }
+}
+
+/// Whether a process runs supermin(1), or may: in the middle of execve(2) it
+/// has no arguments yet.
+fn may_be_supermin(process: i32) -> bool {
+    fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|arguments| {
+        let program = arguments
+            .split(|byte| *byte == 0)
+            .next()
+            .unwrap_or_default();
+        program.is_empty() || program == b"supermin" || program.ends_with(b"/supermin")
+    })
 }
 
 fn tasks(process: i32) -> Vec<PathBuf> {
@@ -92,10 +123,30 @@ fn read(list: &Path) -> io::Result<HashSet<i32>> {
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead as _, BufReader};
-    use std::os::unix::process::ExitStatusExt as _;
+    use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
     use std::process::{Command, Stdio};
 
     use super::*;
+
+    #[test]
+    fn supermin_is_spared_until_everything_must_go() {
+        std::thread::spawn(|| {
+            let children = Children::of_this_thread();
+            let mut supermin = Command::new("sleep")
+                .arg0("/usr/bin/supermin")
+                .arg("603")
+                .spawn()
+                .unwrap();
+            let mut reached = HashSet::new();
+            children.kill(Whom::AllButSupermin, &mut reached);
+            assert_eq!(reached, HashSet::new());
+            assert!(supermin.try_wait().unwrap().is_none());
+            children.kill(Whom::All, &mut reached);
+            assert_eq!(supermin.wait().unwrap().signal(), Some(9));
+        })
+        .join()
+        .unwrap();
+    }
 
     #[test]
     fn children_of_the_thread_and_theirs_are_killed_and_no_others() {
@@ -118,7 +169,7 @@ mod tests {
             let grandchild: i32 = grandchild.trim().parse().unwrap();
 
             let mut reached = HashSet::new();
-            children.kill(&mut reached);
+            children.kill(Whom::All, &mut reached);
             assert_eq!(
                 reached,
                 HashSet::from([i32::try_from(child.id()).unwrap(), grandchild])
