@@ -2,11 +2,13 @@
 
 use refit_engine::Fixup;
 
+#[path = "boot-disks/mod.rs"]
+pub mod boot_disks;
 #[path = "nic-names/mod.rs"]
 pub mod nic_names;
 
 /// Every built-in fixup. The engine puts them in the order of their phases.
 #[must_use]
 pub fn all() -> Vec<&'static dyn Fixup> {
-    vec![&nic_names::NicNames]
+    vec![&boot_disks::BootDisks, &nic_names::NicNames]
 }

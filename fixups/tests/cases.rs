@@ -15,7 +15,8 @@ use anyhow::{Context as _, Result, ensure};
 use ipnet::IpNet;
 use refit_engine::backend::RootBackend;
 use refit_engine::{
-    Fixup, Guest, Hints, Nic, Planned, Request, Selection, VerdictKind, plan, prepare,
+    BlockDevice, Fixup, Guest, Hints, Mount, Nic, Planned, Request, Selection, VerdictKind, plan,
+    prepare,
 };
 use serde::Deserialize;
 
@@ -27,6 +28,21 @@ struct Params {
     setup: Setup,
     #[serde(default)]
     nic: Vec<NicParams>,
+    /// What the appliance would tell of the disks.
+    #[serde(default)]
+    device: Vec<Device>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Device {
+    device: String,
+    disk: Option<usize>,
+    partition: Option<u32>,
+    kind: String,
+    uuid: String,
+    /// Where it is mounted.
+    mounted: Option<String>,
 }
 
 /// What git does not keep of a guest's tree.
@@ -111,18 +127,19 @@ fn check(fixup: &'static dyn Fixup, case: &Path) -> Result<()> {
     let root = tempfile::tempdir()?;
     copy(&case.join("guest"), root.path()).context("copying the guest")?;
     set_up(&params.setup, root.path()).context("setting up the guest")?;
+    let hints = hints(&params);
     let request = request(params)?;
     let before = tree(root.path())?;
 
     let mut backend = RootBackend::open(root.path())?;
-    let mut guest = Guest::inspect(&backend, &Hints::default())?;
+    let mut guest = Guest::inspect(&backend, &hints)?;
     let planned = plan_with(fixup, &mut guest, &request)?;
     compare(&planned, &case.join("changes.json"))?;
 
     let id = fixup.info().id.clone();
     let prepared = prepare(guest, &backend, vec![id]).context("preparing")?;
     prepared.execute(&mut backend).context("applying")?;
-    let mut guest = Guest::inspect(&backend, &Hints::default())?;
+    let mut guest = Guest::inspect(&backend, &hints)?;
     let again = plan_with(fixup, &mut guest, &request)?;
     ensure!(
         again.changes.is_empty(),
@@ -172,6 +189,27 @@ fn compare(planned: &Planned, golden: &Path) -> Result<()> {
         "planned {found:#}\ninstead of {expected:#}"
     );
     Ok(())
+}
+
+fn hints(params: &Params) -> Hints {
+    let devices = params.device.iter().map(|one| BlockDevice {
+        device: one.device.clone(),
+        disk: one.disk,
+        partition: one.partition,
+        kind: one.kind.clone(),
+        uuid: Some(one.uuid.clone()),
+    });
+    let mounts = params.device.iter().filter_map(|one| {
+        Some(Mount {
+            device: one.device.clone(),
+            path: one.mounted.clone()?,
+        })
+    });
+    Hints {
+        devices: devices.collect(),
+        mounts: mounts.collect(),
+        ..Hints::default()
+    }
 }
 
 fn request(params: Params) -> Result<Request> {

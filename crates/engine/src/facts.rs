@@ -45,6 +45,9 @@ pub struct Facts {
     /// Installed kernels, newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kernels: Vec<Kernel>,
+    /// What is on the disks; empty where only files are seen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<BlockDevice>,
 }
 
 /// Family of operating systems.
@@ -66,6 +69,22 @@ pub struct Mount {
     pub path: String,
 }
 
+/// A disk, a partition or a volume that holds something.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct BlockDevice {
+    /// The appliance's name for it, as in [`Mount::device`].
+    pub device: String,
+    /// Which disk, from 0 in the order in which they were given; `None` if it is on no single one
+    /// (LVM, RAID).
+    pub disk: Option<usize>,
+    /// The partition's number; `None` if it is not one.
+    pub partition: Option<u32>,
+    /// What it holds, by blkid's name (`ext4`, `swap`, `crypto_LUKS`, `LVM2_member`).
+    pub kind: String,
+    /// UUID of that.
+    pub uuid: Option<String>,
+}
+
 /// What is known of a guest without reading its files: from its partition tables and, for a
 /// guest that is no Linux, from libguestfs's own inspection.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +93,8 @@ pub struct Hints {
     pub firmware: Option<refit_machine::Firmware>,
     /// What is mounted where.
     pub mounts: Vec<Mount>,
+    /// What is on the disks.
+    pub devices: Vec<BlockDevice>,
     /// libguestfs's word for the kind of system.
     pub os: Option<Os>,
     /// libguestfs's word for the distribution.
@@ -104,6 +125,7 @@ pub(crate) fn collect(guest: &Guest<'_>, hints: &Hints) -> anyhow::Result<Facts>
     facts.hostname = facts.hostname.or_else(|| hints.hostname.clone());
     facts.firmware = hints.firmware.or(facts.firmware);
     facts.mounts.clone_from(&hints.mounts);
+    facts.devices.clone_from(&hints.devices);
     Ok(facts)
 }
 

@@ -25,7 +25,7 @@ mod undo;
 
 pub use apply::{Prepared, prepare};
 pub use change::{Change, InitramfsFile, sha256_hex};
-pub use facts::{Facts, Hints, Kernel, Mount, Os};
+pub use facts::{BlockDevice, Facts, Hints, Kernel, Mount, Os};
 pub use fixup::{
     Evidence, Fixup, Info, Parameter, ParameterType, Phase, Proposal, Request, Verdict,
 };

@@ -9,7 +9,7 @@ use refit_guestfs::{AddDrive, CacheMode, CancelHandle, CryptsetupOpen, Handle};
 use refit_machine::Firmware;
 
 use crate::backend::GuestfsBackend;
-use crate::facts::{Hints, Mount, Os};
+use crate::facts::{BlockDevice, Hints, Mount, Os};
 use crate::keys::Key;
 
 /// Type of an EFI system partition in a GPT (UEFI specification, table "Defined GPT Partition
@@ -388,6 +388,7 @@ fn hints(handle: &Handle, root: &[u8], mounts: Vec<Mount>) -> anyhow::Result<Hin
     Ok(Hints {
         firmware: Some(firmware(handle)?),
         mounts,
+        devices: devices(handle)?,
         os,
         distro: known(handle.inspect_get_distro(root)),
         version: (major > 0).then(|| format!("{major}.{minor}")),
@@ -395,6 +396,34 @@ fn hints(handle: &Handle, root: &[u8], mounts: Vec<Mount>) -> anyhow::Result<Hin
         arch: known(handle.inspect_get_arch(root)),
         hostname: known(handle.inspect_get_hostname(root)),
     })
+}
+
+/// Everything with a file system, swap space, an encrypted or another volume on it.
+fn devices(handle: &Handle) -> anyhow::Result<Vec<BlockDevice>> {
+    let disks = handle.list_devices().context("listing disks")?;
+    let mut devices = Vec::new();
+    for device in volumes(handle).context("listing partitions and volumes")? {
+        let kind = handle.vfs_type(&device).unwrap_or_default();
+        if kind.is_empty() || kind == "unknown" {
+            continue;
+        }
+        let partition = handle.part_to_partnum(&device).ok();
+        let whole = match partition {
+            Some(_) => handle.part_to_dev(&device).ok(),
+            None => Some(device.clone()),
+        };
+        devices.push(BlockDevice {
+            disk: whole.and_then(|whole| disks.iter().position(|disk| *disk == whole)),
+            partition,
+            kind,
+            uuid: handle
+                .vfs_uuid(&device)
+                .ok()
+                .filter(|uuid| !uuid.is_empty()),
+            device,
+        });
+    }
+    Ok(devices)
 }
 
 /// A GPT with an EFI system partition and without a BIOS boot partition boots with UEFI; so does
