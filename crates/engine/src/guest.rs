@@ -237,8 +237,7 @@ impl<'b> Guest<'b> {
         self.walk(path, false)
     }
 
-    /// The files in the uncompressed archives at the end of an initramfs image: what was appended
-    /// to it. Later ones of the same name win.
+    /// The files in the archives at the end of an initramfs image: what was appended to it. Later ones of the same name win.
     ///
     /// # Errors
     /// If the image cannot be read.
@@ -246,9 +245,9 @@ impl<'b> Guest<'b> {
         let mut files = BTreeMap::new();
         if let Some(real) = self.resolve(image)? {
             if let Some(stat) = self.lstat_real(&real)? {
-                let tail = initramfs::read_appended(stat.size, |offset, len| {
-                    self.backend.read_at(&real, offset, len)
-                })?;
+                let read_at = |offset, len| self.backend.read_at(&real, offset, len);
+                let packing = initramfs::Packing::of(stat.size, read_at)?;
+                let tail = initramfs::read_appended(stat.size, packing, read_at)?;
                 files.extend(tail.into_iter().map(|file| (file.path.clone(), file)));
             }
             for file in self.stage.appended.get(&real).into_iter().flatten() {
