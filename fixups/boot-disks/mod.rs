@@ -4,6 +4,7 @@
 
 mod drivers;
 mod evidence;
+mod fallback;
 mod index;
 mod initramfs;
 mod modules;
@@ -49,6 +50,7 @@ impl Fixup for BootDisks {
         Ok(part::proposal([
             drivers::plan(guest)?,
             stable::plan(guest)?,
+            fallback::plan(guest)?,
         ]))
     }
 }
