@@ -150,7 +150,7 @@ fn loaders(guest: &Guest<'_>, efi: &GuestPath, arch: &str) -> anyhow::Result<Vec
         let dir = efi.join(&vendor.name);
         let vendor_name = String::from_utf8_lossy(&vendor.name);
         let known = |name: &&str| name.eq_ignore_ascii_case(&vendor_name);
-        if vendor.kind != FileKind::Dir || NOT_VENDORS.iter().any(|name| known(name)) {
+        if vendor.kind != FileKind::Dir || NOT_VENDORS.iter().any(known) {
             continue;
         }
         let found = |name: String| entry(guest, &dir, &name);
