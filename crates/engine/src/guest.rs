@@ -354,7 +354,13 @@ impl<'b> Guest<'b> {
             Change::InitramfsAppend { files, .. } => {
                 ensure!(is(FileKind::File), "there is no such file");
                 if let Some(Staged::File { content, .. }) = self.stage.nodes.get_mut(&real) {
-                    let segment = initramfs::segment(content.len() as u64, files)?;
+                    let size = content.len() as u64;
+                    let packing = initramfs::Packing::of(size, |offset, len| {
+                        let start = usize::try_from(offset)?.min(content.len());
+                        let end = start.saturating_add(len).min(content.len());
+                        Ok(content[start..end].to_vec())
+                    })?;
+                    let segment = initramfs::segment(size, packing, files)?;
                     Rc::make_mut(content).extend(segment);
                     return Ok(());
                 }
