@@ -7,6 +7,7 @@ mod evidence;
 mod fallback;
 mod index;
 mod initramfs;
+mod lvm;
 mod modules;
 mod names;
 mod part;
@@ -50,6 +51,7 @@ impl Fixup for BootDisks {
         Ok(part::proposal([
             drivers::plan(guest)?,
             stable::plan(guest)?,
+            lvm::plan(guest)?,
             fallback::plan(guest)?,
         ]))
     }
