@@ -4,6 +4,7 @@
 //! guest's network configuration goes by the name. `README.md` beside this file says what counts as
 //! evidence for a name and what is written for which guest.
 
+mod exchange;
 mod mechanism;
 mod write;
 
@@ -101,10 +102,19 @@ fn propose(
         let existing = &configuration.existing;
         match mechanism::of(guest)? {
             Some(mechanism) => {
-                let changes = write::plan(guest, mechanism, &needed, existing, warnings)?;
-                if mechanism != Mechanism::Mactab {
-                    warnings.extend(kernel_names::exchange(guest.facts(), &decided));
+                let mut needed = needed;
+                let mut exchange = Vec::new();
+                let exchanged = kernel_names::exchanged(guest.facts(), &decided);
+                if exchanged && mechanism != Mechanism::Mactab {
+                    if let Some(changes) = exchange::plan(guest, &wanted)? {
+                        needed.retain(|wanted| !exchange::is_kernels(wanted));
+                        exchange = changes;
+                    } else {
+                        warnings.push(exchange::advice(&wanted));
+                    }
                 }
+                let mut changes = write::plan(guest, mechanism, &needed, existing, warnings)?;
+                changes.append(&mut exchange);
                 with_names(&wanted, changes)
             }
             // The kernel's own name for the only card.
