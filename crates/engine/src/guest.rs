@@ -6,18 +6,19 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::backend::{Backend, Entry, FileKind, Stat};
+use crate::backend::{Backend, Entry, FileKind, Stat, Xattrs};
 use crate::change::{Change, InitramfsFile};
 use crate::facts::Facts;
 use crate::initramfs;
 use crate::path::GuestPath;
-use crate::stage::{Stage, Staged};
+use crate::rehearsal::{GuestCommand, RehearseError, Traces};
+use crate::stage::{Stage, Staged, mode_after_chown};
 
 /// No configuration file is longer; [`Guest::read`] refuses more than this many bytes.
 pub const READ_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// Owner of what a plan makes, until it says otherwise.
-const ROOT: (u32, u32) = (0, 0);
+pub(crate) const ROOT: (u32, u32) = (0, 0);
 
 /// As many links as Linux follows in one path (`path_resolution(7)`).
 const LINK_LIMIT: usize = 40;
@@ -493,10 +494,7 @@ impl<'b> Guest<'b> {
                     if links > LINK_LIMIT {
                         return Ok(None);
                     }
-                    let target = match self.stage.nodes.get(&next) {
-                        Some(Staged::Link { target }) => target.clone(),
-                        _ => self.backend.read_link(&next)?,
-                    };
+                    let target = self.link_target(&next)?;
                     if target.starts_with(b"/") {
                         real = GuestPath::root();
                     }
@@ -521,8 +519,52 @@ impl<'b> Guest<'b> {
         Ok(Some(real))
     }
 
+    /// What the link at `real`, a path without others, leads to.
+    pub(crate) fn link_target(&self, real: &GuestPath) -> anyhow::Result<Vec<u8>> {
+        match self.stage.nodes.get(real) {
+            Some(Staged::Link { target }) => Ok(target.clone()),
+            _ => self.backend.read_link(real),
+        }
+    }
+
+    /// Whether the regular file at `real`, a path without links that has `stat`, holds `content`.
+    pub(crate) fn holds(
+        &self,
+        real: &GuestPath,
+        stat: &Stat,
+        content: &[u8],
+    ) -> anyhow::Result<bool> {
+        if let Some(Staged::File {
+            content: staged, ..
+        }) = self.stage.nodes.get(real)
+        {
+            return Ok(**staged == content);
+        }
+        if let Some(files) = self.stage.appended.get(real) {
+            let segment = initramfs::segment(stat.size, files)?;
+            return Ok(content
+                .strip_suffix(segment.as_slice())
+                .is_some_and(|image| image.len() as u64 == stat.size)
+                && content.starts_with(&self.backend.read(real)?));
+        }
+        Ok(stat.size == content.len() as u64 && self.backend.read(real)? == content)
+    }
+
+    /// Extended attributes of what is at `real`, a path without links; what is planned has none.
+    pub(crate) fn xattrs(&self, real: &GuestPath) -> anyhow::Result<Xattrs> {
+        match self.stage.nodes.get(real) {
+            Some(Staged::Attributes { .. }) | None => self.backend.xattrs(real),
+            Some(_) => Ok(Xattrs::new()),
+        }
+    }
+
+    /// Runs a program on what is planned so far.
+    pub(crate) fn run(&self, command: &GuestCommand) -> Result<Traces, RehearseError> {
+        self.backend.rehearse(&self.stage, command)
+    }
+
     /// Attributes at a path without links, planned changes included.
-    fn lstat_real(&self, real: &GuestPath) -> anyhow::Result<Option<Stat>> {
+    pub(crate) fn lstat_real(&self, real: &GuestPath) -> anyhow::Result<Option<Stat>> {
         match self.stage.nodes.get(real) {
             Some(Staged::Gone) => return Ok(None),
             Some(Staged::Attributes { mode, owner }) => {
@@ -598,17 +640,6 @@ impl std::fmt::Debug for Guest<'_> {
             .field("backend", &self.backend.describe())
             .field("staged", &self.stage.nodes.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// The permission bits that `chown(2)` leaves of a regular file: set-user-ID goes, and
-/// set-group-ID, where it does not mean mandatory locking.
-fn mode_after_chown(mode: u32) -> u32 {
-    let mode = mode & !0o4000;
-    if mode & 0o010 == 0 {
-        mode
-    } else {
-        mode & !0o2000
     }
 }
 
