@@ -8,7 +8,7 @@ use refit_engine::{Guest, GuestPath};
 use crate::owners::Owners;
 use crate::package::{Package, State};
 use crate::removal::Removal;
-use crate::{apk, dpkg, rpm};
+use crate::{apk, dpkg, pacman, rpm};
 
 /// Which package manager's database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Format {
     Rpm,
     /// Alpine's apk: `/lib/apk/db`, or `/usr/lib/apk/db` since version 3.
     Apk,
+    /// Arch's pacman: `/var/lib/pacman`.
+    Pacman,
 }
 
 /// The name of the program.
@@ -28,6 +30,7 @@ impl fmt::Display for Format {
             Self::Dpkg => "dpkg",
             Self::Rpm => "rpm",
             Self::Apk => "apk",
+            Self::Pacman => "pacman",
         })
     }
 }
@@ -53,6 +56,7 @@ impl Packages {
             (Format::Dpkg, dpkg::read(guest)?),
             (Format::Rpm, rpm::read(guest)?),
             (Format::Apk, apk::read(guest)?),
+            (Format::Pacman, pacman::read(guest)?),
         ];
         Ok(found
             .into_iter()
@@ -135,6 +139,7 @@ impl Packages {
             Format::Dpkg => dpkg::removal(self, guest, &chosen),
             Format::Rpm => rpm::removal(self, guest, &chosen),
             Format::Apk => apk::removal(self, guest, &chosen),
+            Format::Pacman => pacman::removal(self, guest, &chosen),
         }
     }
 

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -94,7 +95,7 @@ pub fn tree(root: &Path) -> BTreeMap<String, String> {
             let content = if meta.is_symlink() {
                 fs::read_link(&path).unwrap().display().to_string()
             } else if meta.is_file() {
-                fs::read(&path).unwrap().escape_ascii().to_string()
+                content(&fs::read(&path).unwrap())
             } else {
                 String::new()
             };
@@ -109,6 +110,16 @@ pub fn tree(root: &Path) -> BTreeMap<String, String> {
     let mut tree = BTreeMap::new();
     walk(root, root, &mut tree);
     tree
+}
+
+/// A file's content; a digest if it is long.
+fn content(bytes: &[u8]) -> String {
+    if bytes.len() < 4096 {
+        return bytes.escape_ascii().to_string();
+    }
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    format!("{} bytes, {:x}", bytes.len(), hasher.finish())
 }
 
 /// Paths at which two trees differ.
