@@ -13,7 +13,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use refit_engine::backend::RootBackend;
+use refit_engine::backend::{Backend, RootBackend};
 use refit_engine::{
     Fixup, Guest, Hints, Info, Job, Phase, Proposal, Request, Selection, UndoFile, Verdict, fix,
 };
@@ -45,8 +45,14 @@ impl Fixup for Purge<'_> {
     }
 }
 
-/// Removes `names` from the tree at `root`; the second plan must be empty. Gives the undo file.
+/// Removes `names` from the tree at `root`; see [`purge_from`].
 pub fn purge(root: &Path, names: &[&str]) -> UndoFile {
+    let mut backend = RootBackend::open(root).unwrap();
+    purge_from(&mut backend, &Hints::default(), names)
+}
+
+/// Removes `names`; the second plan must be empty. Gives the undo file.
+pub fn purge_from(backend: &mut dyn Backend, hints: &Hints, names: &[&str]) -> UndoFile {
     let purge = Purge {
         info: Info {
             id: "purge".to_owned(),
@@ -65,8 +71,7 @@ pub fn purge(root: &Path, names: &[&str]) -> UndoFile {
     };
     let dir = tempfile::tempdir().unwrap();
     let undo = dir.path().join("undo.json");
-    let mut backend = RootBackend::open(root).unwrap();
-    let report = fix(&mut backend, &Hints::default(), job, &undo, &mut |_| {}).unwrap();
+    let report = fix(backend, hints, job, &undo, &mut |_| {}).unwrap();
     assert_eq!(report.checked, Some(true), "{report:?}");
     UndoFile::load(&undo).unwrap()
 }
