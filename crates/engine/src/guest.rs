@@ -12,7 +12,7 @@ use crate::facts::Facts;
 use crate::initramfs;
 use crate::path::GuestPath;
 use crate::rehearsal::{GuestCommand, RehearseError, Traces};
-use crate::stage::{Stage, Staged, mode_after_chown};
+use crate::stage::{Stage, Staged, appendix, mode_after_chown};
 
 /// No configuration file is longer; [`Guest::read`] refuses more than this many bytes.
 pub const READ_LIMIT: u64 = 16 * 1024 * 1024;
@@ -242,7 +242,8 @@ impl<'b> Guest<'b> {
         self.walk(path, false)
     }
 
-    /// The files in the archives at the end of an initramfs image: what was appended to it. Later ones of the same name win.
+    /// The files in the archives at the end of an initramfs image: what was appended to it. Later
+    /// ones of the same name win.
     ///
     /// # Errors
     /// If the image cannot be read.
@@ -541,7 +542,7 @@ impl<'b> Guest<'b> {
             return Ok(**staged == content);
         }
         if let Some(files) = self.stage.appended.get(real) {
-            let segment = initramfs::segment(stat.size, files)?;
+            let segment = appendix(self.backend, real, stat.size, files)?;
             return Ok(content
                 .strip_suffix(segment.as_slice())
                 .is_some_and(|image| image.len() as u64 == stat.size)
