@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::net::IpAddr;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
@@ -15,8 +16,8 @@ use anyhow::{Context as _, Result, ensure};
 use ipnet::IpNet;
 use refit_engine::backend::RootBackend;
 use refit_engine::{
-    BlockDevice, Fixup, Guest, Hints, Mount, Nic, Planned, Request, Selection, VerdictKind, plan,
-    prepare,
+    BlockDevice, Fixup, Guest, Hints, Mount, Nic, Phase, Planned, Request, Selection, VerdictKind,
+    plan, prepare,
 };
 use serde::Deserialize;
 
@@ -28,6 +29,9 @@ struct Params {
     setup: Setup,
     #[serde(default)]
     nic: Vec<NicParams>,
+    /// The fixup's parameters.
+    #[serde(default)]
+    set: BTreeMap<String, toml::Value>,
     /// What the appliance would tell of the disks.
     #[serde(default)]
     device: Vec<Device>,
@@ -90,8 +94,13 @@ enum Compression {
 #[serde(deny_unknown_fields)]
 struct NicParams {
     mac: String,
+    replaces: Option<String>,
     #[serde(default)]
     addresses: Vec<IpNet>,
+    #[serde(default)]
+    gateways: Vec<IpAddr>,
+    #[serde(default)]
+    dns: Vec<IpAddr>,
     pci_slot: Option<u32>,
 }
 
@@ -111,6 +120,43 @@ fn golden_cases() {
     assert!(count > 20, "only {count} cases found");
 }
 
+/// One may do what the other goes by, and both must be content with the result.
+#[test]
+fn network_fixups_agree() {
+    let network: Vec<&dyn Fixup> = refit_fixups::all()
+        .into_iter()
+        .filter(|fixup| fixup.info().phase == Phase::Network)
+        .collect();
+    let mut failures = Vec::new();
+    for fixup in &network {
+        for case in cases(&fixup.info().id) {
+            if let Err(error) = check_together(&network, &fixup.info().id, &case) {
+                failures.push(format!("{}:\n{error:?}", case.display()));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+fn check_together(fixups: &[&'static dyn Fixup], id: &str, case: &Path) -> Result<()> {
+    let params: Params = toml::from_str(&fs::read_to_string(case.join("params.toml"))?)?;
+    let root = tempfile::tempdir()?;
+    copy(&case.join("guest"), root.path())?;
+    set_up(&params.setup, root.path())?;
+    let hints = hints(&params);
+    let request = request(id, params)?;
+    let fixups: Vec<&dyn Fixup> = fixups.iter().map(|fixup| *fixup as &dyn Fixup).collect();
+    let mut backend = RootBackend::open(root.path())?;
+    let mut guest = Guest::inspect(&backend, &hints)?;
+    plan(&mut guest, &fixups, &Selection::default(), &request);
+    prepare(guest, &backend, Vec::new())?.execute(&mut backend)?;
+    let mut guest = Guest::inspect(&backend, &hints)?;
+    for again in plan(&mut guest, &fixups, &Selection::default(), &request) {
+        ensure!(again.changes.is_empty(), "the second plan is {again:#?}");
+    }
+    Ok(())
+}
+
 fn cases(id: &str) -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(id).join("cases");
     let Ok(entries) = fs::read_dir(dir) else {
@@ -128,7 +174,7 @@ fn check(fixup: &'static dyn Fixup, case: &Path) -> Result<()> {
     copy(&case.join("guest"), root.path()).context("copying the guest")?;
     set_up(&params.setup, root.path()).context("setting up the guest")?;
     let hints = hints(&params);
-    let request = request(params)?;
+    let request = request(&fixup.info().id, params)?;
     let before = tree(root.path())?;
 
     let mut backend = RootBackend::open(root.path())?;
@@ -212,17 +258,20 @@ fn hints(params: &Params) -> Hints {
     }
 }
 
-fn request(params: Params) -> Result<Request> {
+fn request(id: &str, params: Params) -> Result<Request> {
     let nics = params.nic.into_iter().map(|nic| {
         Ok(Nic {
+            replaces: nic.replaces.map(|mac| mac.parse()).transpose()?,
             addresses: nic.addresses,
+            gateways: nic.gateways,
+            dns: nic.dns,
             pci_slot: nic.pci_slot,
             ..Nic::new(nic.mac.parse()?, "--nic")
         })
     });
     Ok(Request {
         nics: nics.collect::<Result<_>>()?,
-        ..Request::default()
+        parameters: BTreeMap::from([(id.to_owned(), params.set)]),
     })
 }
 
