@@ -18,7 +18,7 @@ pub struct Machine {
     pub options: &'static [&'static str],
     /// The cards as `refit fix --nic` is told of them.
     pub nics: &'static [&'static str],
-    /// More options of `refit fix`.
+    /// Whether its root is encrypted, with the password that root has.
     pub unlock: bool,
     /// Device and file system of the root, then of every other mount point.
     pub mounts: &'static [(&'static str, &'static str)],
@@ -26,8 +26,9 @@ pub struct Machine {
     pub cards: &'static [(&'static str, &'static str)],
     /// Each interface with an address.
     pub addresses: &'static [(&'static str, &'static str)],
-    /// The default route, from `default` to the device.
-    pub route: &'static str,
+    /// The default route, from `default` to the device; nothing if there is none. The DHCP server of
+    /// `refit boot` names no router: its networks lead nowhere.
+    pub route: Option<&'static str>,
     /// What it comes to on virtio if nothing is done; nothing if that is not tried, because
     /// another machine shows the same.
     pub untouched: Option<Untouched>,
@@ -76,7 +77,7 @@ pub const MACHINES: &[Machine] = &[
         mounts: &[("/", "ext4")],
         cards: &[("ens192", MAC1)],
         addresses: &[("ens192", "10.0.2.15/24")],
-        route: ROUTE,
+        route: Some(ROUTE),
         untouched: Some(Untouched::NoRoot),
         fixups: &["boot-disks", "nic-names"],
     },
@@ -102,7 +103,7 @@ pub const MACHINES: &[Machine] = &[
             ("ens224", "10.0.3.15/24"),
             ("ens256", "10.0.4.15/24"),
         ],
-        route: ROUTE,
+        route: Some(ROUTE),
         untouched: Some(Untouched::NoNetwork),
         fixups: &["nic-names"],
     },
@@ -129,7 +130,7 @@ pub const MACHINES: &[Machine] = &[
         mounts: &[("/", "ext4"), ("/boot", "ext4"), ("/var", "ext4")],
         cards: &[("ens192", MAC1), ("ens224", MAC2)],
         addresses: &[("bond0.10", "10.0.2.15/24"), ("bond0.20", "192.0.2.15/24")],
-        route: "default via 10.0.2.2 dev bond0.10",
+        route: Some("default via 10.0.2.2 dev bond0.10"),
         untouched: Some(Untouched::NoRoot),
         fixups: &["boot-disks", "nic-names"],
     },
@@ -145,7 +146,7 @@ pub const MACHINES: &[Machine] = &[
         mounts: &[("/", "btrfs")],
         cards: &[("ens192", MAC1)],
         addresses: &[("ens192", "fd00:2::15/64")],
-        route: "default via fd00:2::2 dev ens192",
+        route: Some("default via fd00:2::2 dev ens192"),
         untouched: Some(Untouched::NoNetwork),
         fixups: &["nic-names"],
     },
@@ -156,14 +157,14 @@ pub const MACHINES: &[Machine] = &[
         initramfs: "initramfs-tools, with the volume's key",
         network: "ifupdown, `allow-hotplug`, DHCP",
         options: &[
-            "--fw", "uefi", "--layout", "luks", "--size", "2500M", "--net", "dhcp",
+            "--fw", "uefi", "--layout", "luks", "--size", "1800M", "--net", "dhcp",
         ],
         nics: &[MAC1],
         unlock: true,
         mounts: &[("/", "ext4"), ("/boot", "ext4")],
         cards: &[("ens192", MAC1)],
         addresses: &[("ens192", "10.0.2.15/24")],
-        route: ROUTE,
+        route: None,
         untouched: None,
         fixups: &["nic-names"],
     },
@@ -188,7 +189,7 @@ pub const MACHINES: &[Machine] = &[
         mounts: &[("/", "ext4")],
         cards: &[("ens192", MAC1)],
         addresses: &[("ens192", "10.0.2.15/24")],
-        route: ROUTE,
+        route: Some(ROUTE),
         untouched: None,
         fixups: &["boot-disks", "nic-names"],
     },

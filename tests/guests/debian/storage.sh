@@ -95,11 +95,16 @@ release_disk() {
     LOOPS=()
 }
 
-# LUKS 1, few iterations: emulated guests take long to open a slow one.
+# LUKS 1, few iterations: emulated guests take long to open a slow one. All of it is written, free space, too:
+# what is left out would not be zero when it is decrypted.
 encrypt_root() {
     [ $LAYOUT = luks ] || return 0
-    quiet qemu-img convert -f raw -O luks --object secret,id=key,data=refit -o key-secret=key,iter-time=10 \
-        "$WORK/root.img" "$WORK/luks.img"
-    quiet cryptsetup luksUUID --batch-mode --uuid "$LUKS_UUID" "$WORK/luks.img"
-    dd if="$WORK/luks.img" of="$PART_OUT" bs=1M seek=$((LAST_START / 2048)) conv=notrunc,sparse status=none
+    local size header=$WORK/luks.img key=secret,id=key,data=refit
+    size=$(stat -c %s "$WORK/root.img")
+    quiet qemu-img create -f luks --object $key -o key-secret=key,iter-time=10 "$header" "$size"
+    quiet cryptsetup luksUUID --batch-mode --uuid "$LUKS_UUID" "$header"
+    dd if="$header" of="$PART_OUT" bs=512 seek="$LAST_START" count=$((LUKS_HEADER / 512)) conv=notrunc status=none
+    quiet qemu-img convert -n -f raw --object $key --target-image-opts "$WORK/root.img" "driver=luks,key-secret=key,\
+file.driver=raw,file.offset=$((LAST_START * 512)),file.size=$((LUKS_HEADER + size)),\
+file.file.driver=file,file.file.filename=$PART_OUT"
 }
