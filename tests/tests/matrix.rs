@@ -2,7 +2,9 @@
 //! virtio after `refit fix`: names, addresses, mounts, routes and services, as seen from inside.
 //!
 //! `REFIT_MATRIX_RESULTS` names a file for the results (JSON), from which `cargo xtask matrix` writes
-//! the table; `REFIT_MATRIX_ONLY` names machines, separated by commas.
+//! the table; `REFIT_MATRIX_ONLY` names machines, separated by commas; `REFIT_MATRIX_AT_ONCE` is how many
+//! are tried at a time (one, because other tests run beside this one; an emulated machine keeps one
+//! processor busy).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,8 +17,6 @@ use anyhow::{Context as _, bail, ensure};
 use refit_tests::{MACHINES, Machine, PASSWORD, Untouched, differences, guest, refit, run, tree};
 use serde_json::{Value, json};
 
-/// Emulated machines keep one core busy each.
-const AT_ONCE: usize = 2;
 /// Each physical card with its permanent address; a bond gives its ports another.
 const CARDS: &str = "for d in /sys/class/net/*/device; do n=${d%/device}; p=$n/bonding_slave/perm_hwaddr; \
     [ -e $p ] || p=$n/address; echo ${n##*/} $(cat $p); done";
@@ -30,10 +30,11 @@ fn guests_come_up_as_they_were() {
         Some(names) => names.split(',').any(|name| name == machine.name),
         None => true,
     };
+    let at_once = std::env::var("REFIT_MATRIX_AT_ONCE").map_or(1, |count| count.parse().unwrap());
     let queue = Mutex::new(MACHINES.iter().filter(is_wanted).enumerate());
     let results = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..at_once {
             scope.spawn(|| {
                 loop {
                     let next = queue.lock().unwrap().next();

@@ -29,7 +29,8 @@ pub fn run_matrix() -> anyhow::Result<()> {
     let done = run(cargo()
         .args(["test", "--quiet", "--release", "--package", "refit-tests"])
         .args(["--test", "matrix", "--", "--nocapture"])
-        .env("REFIT_MATRIX_RESULTS", &results));
+        .env("REFIT_MATRIX_RESULTS", &results)
+        .env("REFIT_MATRIX_AT_ONCE", "2"));
     let took = start.elapsed();
     // Failures are results, too; without the file the test was not even built.
     let rows = fs::read_to_string(&results).context("reading the results")?;
