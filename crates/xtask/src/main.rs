@@ -29,7 +29,11 @@ enum Task {
         fast: bool,
     },
     /// Take every machine of the matrix through its boots and `refit fix`, and write tests/MATRIX.md
-    Matrix,
+    Matrix {
+        /// Only write the table, of results that the test left in this file (REFIT_MATRIX_RESULTS)
+        #[arg(long, value_name = "FILE")]
+        from: Option<std::path::PathBuf>,
+    },
     /// Measure refit beside other tools
     Bench {
         /// What to measure
@@ -50,7 +54,10 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Demo => demo::run_demo(),
         Task::Test { fast } => test::run_tier(fast),
-        Task::Matrix => matrix::run_matrix(),
+        Task::Matrix { from: None } => matrix::run_matrix(),
+        Task::Matrix {
+            from: Some(results),
+        } => matrix::write_table(&results),
         Task::Bench { bench } => bench::run_bench(bench),
         Task::Setup => setup::run(),
         Task::Bindings { check } => bindings::run(check),

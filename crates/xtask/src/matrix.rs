@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -17,6 +18,7 @@ Written by `cargo xtask matrix`, which makes each guest (`tests/guests/debian.sh
 (pvscsi or NVMe, vmxnet3, VMware's slot numbers), on virtio untouched, and on virtio after `refit fix`, and
 asks it from inside for names and permanent MACs of its network cards, addresses, default route, mounts and
 failed services (`tests/tests/matrix.rs`). As it was and after `refit fix`, all of them must be the same.
+Times are those of emulated machines, two at a time on two processors.
 ";
 
 /// `cargo xtask matrix`
@@ -31,20 +33,25 @@ pub fn run_matrix() -> anyhow::Result<()> {
         .args(["--test", "matrix", "--", "--nocapture"])
         .env("REFIT_MATRIX_RESULTS", &results)
         .env("REFIT_MATRIX_AT_ONCE", "2"));
-    let took = start.elapsed();
+    let minutes = start.elapsed().as_secs_f64() / 60.0;
     // Failures are results, too; without the file the test was not even built.
-    let rows = fs::read_to_string(&results).context("reading the results")?;
-    let rows: Vec<Value> = serde_json::from_str(&rows).context("reading the results")?;
-    let mut table = table(&rows);
-    let _ = writeln!(
-        table,
-        "\nAll together {:.0} minutes, building the guests that were not cached included; emulated, two at a time.",
-        took.as_secs_f64() / 60.0
-    );
-    fs::write(root().join("tests/MATRIX.md"), &table).context("writing tests/MATRIX.md")?;
+    write_table(&results)?;
     fs::remove_file(&results).context("removing the results")?;
-    print!("{table}");
+    println!("all together {minutes:.1} minutes, with the guests that had to be built");
     done
+}
+
+/// Writes tests/MATRIX.md.
+///
+/// # Errors
+/// If the results cannot be read, or the table not written.
+pub fn write_table(results: &Path) -> anyhow::Result<()> {
+    let rows = fs::read_to_string(results).context("reading the results")?;
+    let rows: Vec<Value> = serde_json::from_str(&rows).context("reading the results")?;
+    let table = table(&rows);
+    fs::write(root().join("tests/MATRIX.md"), &table).context("writing tests/MATRIX.md")?;
+    print!("{table}");
+    Ok(())
 }
 
 fn table(rows: &[Value]) -> String {
