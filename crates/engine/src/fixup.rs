@@ -1,6 +1,7 @@
 //! What a fixup is, and what it answers.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +83,29 @@ pub enum ParameterType {
     Integer,
     /// Text.
     String,
+}
+
+impl ParameterType {
+    /// Whether `value` is of this type.
+    #[must_use]
+    pub fn admits(self, value: &toml::Value) -> bool {
+        match self {
+            Self::Bool => value.is_bool(),
+            Self::Integer => value.is_integer(),
+            Self::String => value.is_str(),
+        }
+    }
+}
+
+/// For a message: "... must be TYPE".
+impl fmt::Display for ParameterType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bool => "true or false",
+            Self::Integer => "a whole number",
+            Self::String => "text",
+        })
+    }
 }
 
 /// What the user asks for and knows beside the guest itself.
