@@ -23,7 +23,9 @@ const LINK_LIMIT: usize = 40;
 /// Reads go to the backend, with the planned changes laid over them (the *staged view*). Symbolic
 /// links are followed here, inside the guest's own tree, the same way for every backend; a link
 /// can never lead out of it. What was asked once is remembered, because a question to the
-/// appliance costs milliseconds.
+/// appliance costs milliseconds. A clone has a stage of its own: for a fixup that plans in several
+/// steps, each on what the steps before will leave.
+#[derive(Clone)]
 pub struct Guest<'b> {
     backend: &'b dyn Backend,
     facts: Facts,
