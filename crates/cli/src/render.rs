@@ -154,6 +154,15 @@ fn diff(change: &Change, original: Option<&[u8]>) -> String {
         Change::Chmod { mode, .. } => {
             let _ = writeln!(text, "  {BOLD}chmod {mode:04o} {path}{RESET}");
         }
+        Change::Mkdir { mode, .. } => {
+            let _ = writeln!(
+                text,
+                "  {ADDED}make directory {path}{RESET} (mode {mode:04o})"
+            );
+        }
+        Change::Chown { uid, gid, .. } => {
+            let _ = writeln!(text, "  {BOLD}chown {uid}:{gid} {path}{RESET}");
+        }
         Change::InitramfsAppend { files, .. } => {
             let _ = writeln!(text, "  {BOLD}append to initramfs {path}{RESET}");
             for file in files {

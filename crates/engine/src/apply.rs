@@ -1,6 +1,7 @@
 //! Carrying out a plan.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use anyhow::{Context as _, bail, ensure};
 
@@ -32,10 +33,15 @@ struct Step {
 #[derive(Debug)]
 enum Action {
     Remove,
-    Mkdir,
-    Write {
-        content: Vec<u8>,
+    Mkdir {
         mode: u32,
+        owner: (u32, u32),
+    },
+    Write {
+        content: Rc<Vec<u8>>,
+        mode: u32,
+        /// `None` if it stays.
+        owner: Option<(u32, u32)>,
         new: bool,
     },
     Append {
@@ -45,8 +51,10 @@ enum Action {
         target: Vec<u8>,
         replace: bool,
     },
-    Mode {
+    Attributes {
         mode: u32,
+        /// `None` if it stays.
+        owner: Option<(u32, u32)>,
     },
 }
 
@@ -82,9 +90,10 @@ pub fn prepare(
             continue;
         };
         let goes = match staged {
-            Staged::Gone | Staged::Dir => true,
-            Staged::File { .. } | Staged::Link { .. } => stat.kind == FileKind::Dir,
-            Staged::Mode { .. } => false,
+            Staged::Gone | Staged::Dir { .. } => true,
+            Staged::File { .. } => stat.kind != FileKind::File,
+            Staged::Link { .. } => stat.kind == FileKind::Dir,
+            Staged::Attributes { .. } => false,
         };
         if goes {
             preparation.remove(path, &stat)?;
@@ -113,7 +122,7 @@ struct Preparation<'b> {
 impl Preparation<'_> {
     fn push(&mut self, path: &GuestPath, action: Action, before: Before, after: After) {
         let new = match &action {
-            Action::Mkdir => Some(FileKind::Dir),
+            Action::Mkdir { .. } => Some(FileKind::Dir),
             Action::Link { .. } => Some(FileKind::Symlink),
             Action::Write { new: true, .. } => Some(FileKind::File),
             _ => None,
@@ -183,46 +192,44 @@ impl Preparation<'_> {
         let present = self.present(path)?;
         match (staged, present) {
             (Staged::Gone, _) => {}
-            (Staged::Dir, _) => self.push(path, Action::Mkdir, Before::Absent, After::Dir),
-            (Staged::File { content, mode }, None) => {
-                let after = After::File {
-                    sha256: sha256_hex(content),
-                    mode: *mode,
+            (&Staged::Dir { mode, owner }, _) => self.push(
+                path,
+                Action::Mkdir { mode, owner },
+                Before::Absent,
+                After::dir(mode, owner),
+            ),
+            (
+                Staged::File {
+                    content,
+                    mode,
+                    owner,
+                },
+                present,
+            ) => {
+                let before = match present {
+                    None => Before::Absent,
+                    Some(stat) => {
+                        let old = match stat.kind {
+                            FileKind::File => self.backend.read(path)?,
+                            _ => bail!("it is no regular file"),
+                        };
+                        if old == **content && (stat.mode, stat.owner()) == (*mode, *owner) {
+                            return Ok(());
+                        }
+                        Before::File {
+                            content: Bytes(old),
+                            attributes: Attributes::read(self.backend, path, &stat)?,
+                        }
+                    }
                 };
                 let action = Action::Write {
-                    content: content.clone(),
+                    content: Rc::clone(content),
                     mode: *mode,
-                    new: true,
+                    owner: Some(*owner)
+                        .filter(|owner| present.is_none_or(|stat| stat.owner() != *owner)),
+                    new: present.is_none(),
                 };
-                self.push(path, action, Before::Absent, after);
-            }
-            (Staged::File { content, mode }, Some(stat)) => {
-                let old = match stat.kind {
-                    FileKind::File => self.backend.read(path)?,
-                    _ => bail!("it is no regular file"),
-                };
-                if old == *content && stat.mode == *mode {
-                    return Ok(());
-                }
-                let attributes = Attributes::read(self.backend, path, &stat)?;
-                let after = After::File {
-                    sha256: sha256_hex(content),
-                    mode: *mode,
-                };
-                let action = Action::Write {
-                    content: content.clone(),
-                    mode: *mode,
-                    new: false,
-                };
-                self.push(
-                    path,
-                    action,
-                    Before::File {
-                        content: Bytes(old),
-                        attributes,
-                    },
-                    after,
-                );
+                self.push(path, action, before, After::file(content, *mode, *owner));
             }
             (Staged::Link { target }, present) => {
                 let before = match present {
@@ -261,8 +268,8 @@ impl Preparation<'_> {
                     },
                 );
             }
-            (Staged::Mode { mode }, Some(stat)) => {
-                if stat.mode != *mode {
+            (&Staged::Attributes { mode, owner }, Some(stat)) => {
+                if (stat.mode, stat.owner()) != (mode, owner) {
                     let attributes = Attributes::read(self.backend, path, &stat)?;
                     let before = match stat.kind {
                         FileKind::Dir => Before::Dir { attributes },
@@ -271,15 +278,14 @@ impl Preparation<'_> {
                             attributes,
                         },
                     };
-                    self.push(
-                        path,
-                        Action::Mode { mode: *mode },
-                        before,
-                        After::Mode { mode: *mode },
-                    );
+                    let action = Action::Attributes {
+                        mode,
+                        owner: Some(owner).filter(|owner| *owner != stat.owner()),
+                    };
+                    self.push(path, action, before, After::attributes(mode, owner));
                 }
             }
-            (Staged::Mode { .. }, None) => bail!("it vanished"),
+            (Staged::Attributes { .. }, None) => bail!("it vanished"),
         }
         Ok(())
     }
@@ -376,15 +382,21 @@ impl Step {
         tracing::debug!(%path, "writing");
         match &self.action {
             Action::Remove => backend.remove(path)?,
-            Action::Mkdir => {
+            Action::Mkdir { mode, owner } => {
                 backend.mkdir(path)?;
-                backend.set_owner(path, 0, 0)?;
-                backend.set_mode(path, 0o755)?;
+                backend.set_owner(path, owner.0, owner.1)?;
+                backend.set_mode(path, *mode)?;
             }
-            Action::Write { content, mode, new } => {
+            Action::Write {
+                content,
+                mode,
+                owner,
+                ..
+            } => {
                 backend.write(path, content)?;
-                if *new {
-                    backend.set_owner(path, 0, 0)?;
+                // The owner first: changing it clears set-user-ID bits.
+                if let Some((uid, gid)) = *owner {
+                    backend.set_owner(path, uid, gid)?;
                 }
                 backend.set_mode(path, *mode)?;
             }
@@ -395,7 +407,12 @@ impl Step {
                 }
                 backend.symlink(path, target)?;
             }
-            Action::Mode { mode } => backend.set_mode(path, *mode)?,
+            Action::Attributes { mode, owner } => {
+                if let Some((uid, gid)) = *owner {
+                    backend.set_owner(path, uid, gid)?;
+                }
+                backend.set_mode(path, *mode)?;
+            }
         }
         if let Some(label) = &self.label {
             backend.set_xattr(path, selinux::XATTR, label)?;

@@ -49,6 +49,14 @@ pub struct Stat {
     pub atime: (i64, i64),
 }
 
+impl Stat {
+    /// Owner and group.
+    #[must_use]
+    pub fn owner(&self) -> (u32, u32) {
+        (self.uid, self.gid)
+    }
+}
+
 /// One name in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {

@@ -42,6 +42,24 @@ pub enum Change {
         /// The new bits (`0o7777`).
         mode: u32,
     },
+    /// Create a directory, or set the permission bits of the one that is there. Missing parent
+    /// directories are made (mode 0755, root). What is in an existing one stays.
+    Mkdir {
+        /// The directory.
+        path: GuestPath,
+        /// Its permission bits (`0o7777`).
+        mode: u32,
+    },
+    /// Set owner and group. As `chown(2)` does, this takes set-user-ID bits and file capabilities
+    /// away from a regular file, unless a later change sets its mode.
+    Chown {
+        /// The file or directory.
+        path: GuestPath,
+        /// User, by number.
+        uid: u32,
+        /// Group, by number.
+        gid: u32,
+    },
     /// Append a cpio archive with these files to an initramfs, so that the guest's early user
     /// space sees them. Later archives win over earlier ones.
     InitramfsAppend {
@@ -72,6 +90,8 @@ impl Change {
             Self::Remove { .. } => "remove",
             Self::Link { .. } => "link",
             Self::Chmod { .. } => "chmod",
+            Self::Mkdir { .. } => "mkdir",
+            Self::Chown { .. } => "chown",
             Self::InitramfsAppend { .. } => "initramfs-append",
         }
     }
@@ -84,6 +104,8 @@ impl Change {
             | Self::Remove { path }
             | Self::Link { path, .. }
             | Self::Chmod { path, .. }
+            | Self::Mkdir { path, .. }
+            | Self::Chown { path, .. }
             | Self::InitramfsAppend { path, .. } => path,
         }
     }
@@ -116,7 +138,13 @@ impl Serialize for Change {
             Self::Link { target, .. } => {
                 map.serialize_entry("target", &String::from_utf8_lossy(target))?;
             }
-            Self::Chmod { mode, .. } => map.serialize_entry("mode", &format!("{mode:04o}"))?,
+            Self::Chmod { mode, .. } | Self::Mkdir { mode, .. } => {
+                map.serialize_entry("mode", &format!("{mode:04o}"))?;
+            }
+            Self::Chown { uid, gid, .. } => {
+                map.serialize_entry("uid", uid)?;
+                map.serialize_entry("gid", gid)?;
+            }
             Self::InitramfsAppend { files, .. } => map.serialize_entry("files", files)?,
         }
         map.end()
@@ -193,6 +221,21 @@ mod tests {
                     mode: 0o4755,
                 },
                 json!({"kind": "chmod", "path": "/a", "mode": "4755"}),
+            ),
+            (
+                Change::Mkdir {
+                    path: "/a".into(),
+                    mode: 0o700,
+                },
+                json!({"kind": "mkdir", "path": "/a", "mode": "0700"}),
+            ),
+            (
+                Change::Chown {
+                    path: "/a".into(),
+                    uid: 101,
+                    gid: 65534,
+                },
+                json!({"kind": "chown", "path": "/a", "uid": 101, "gid": 65534}),
             ),
             (
                 Change::InitramfsAppend {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use anyhow::{Context as _, bail, ensure};
 
@@ -15,6 +16,9 @@ use crate::stage::{Stage, Staged};
 /// No configuration file is longer; [`Guest::read`] refuses more than this many bytes.
 pub const READ_LIMIT: u64 = 16 * 1024 * 1024;
 
+/// Owner of what a plan makes, until it says otherwise.
+const ROOT: (u32, u32) = (0, 0);
+
 /// As many links as Linux follows in one path (`path_resolution(7)`).
 const LINK_LIMIT: usize = 40;
 
@@ -23,7 +27,9 @@ const LINK_LIMIT: usize = 40;
 /// Reads go to the backend, with the planned changes laid over them (the *staged view*). Symbolic
 /// links are followed here, inside the guest's own tree, the same way for every backend; a link
 /// can never lead out of it. What was asked once is remembered, because a question to the
-/// appliance costs milliseconds.
+/// appliance costs milliseconds. A clone has a stage of its own: for a fixup that plans in several
+/// steps, each on what the steps before will leave.
+#[derive(Clone)]
 pub struct Guest<'b> {
     backend: &'b dyn Backend,
     facts: Facts,
@@ -68,7 +74,7 @@ impl<'b> Guest<'b> {
             return Ok(None);
         };
         if let Some(Staged::File { content, .. }) = self.stage.nodes.get(&real) {
-            return Ok(Some(content.clone()));
+            return Ok(Some(content.to_vec()));
         }
         match self.lstat_real(&real)? {
             Some(Stat {
@@ -151,8 +157,8 @@ impl<'b> Guest<'b> {
         };
         let mut entries: BTreeMap<Vec<u8>, FileKind> = match self.stage.nodes.get(&real) {
             Some(Staged::Gone | Staged::File { .. } | Staged::Link { .. }) => return Ok(Vec::new()),
-            Some(Staged::Dir) => BTreeMap::new(),
-            Some(Staged::Mode { .. }) | None => self
+            Some(Staged::Dir { .. }) => BTreeMap::new(),
+            Some(Staged::Attributes { .. }) | None => self
                 .list_backend(&real)?
                 .into_iter()
                 .map(|entry| (entry.name, entry.kind))
@@ -169,8 +175,8 @@ impl<'b> Guest<'b> {
                 }
                 Staged::File { .. } => FileKind::File,
                 Staged::Link { .. } => FileKind::Symlink,
-                Staged::Dir => FileKind::Dir,
-                Staged::Mode { .. } => continue,
+                Staged::Dir { .. } => FileKind::Dir,
+                Staged::Attributes { .. } => continue,
             };
             entries.insert(path.file_name().to_vec(), kind);
         }
@@ -247,7 +253,7 @@ impl<'b> Guest<'b> {
         if let Some(real) = self.resolve(image)? {
             if let Some(stat) = self.lstat_real(&real)? {
                 let tail = initramfs::read_appended(stat.size, |offset, len| {
-                    self.backend.read_at(&real, offset, len)
+                    self.read_range(&real, offset, len)
                 })?;
                 files.extend(tail.into_iter().map(|file| (file.path.clone(), file)));
             }
@@ -291,15 +297,30 @@ impl<'b> Guest<'b> {
                     "{path} is a symbolic link that leads nowhere"
                 );
                 let mode = mode.or(present.map(|stat| stat.mode)).unwrap_or(0o644);
+                let owner = present.map_or(ROOT, |stat| stat.owner());
                 self.stage_parents(&real)?;
+                // What was to be appended to the old content goes with it.
+                self.stage.appended.remove(&real);
                 self.stage.nodes.insert(
                     real,
                     Staged::File {
-                        content: content.clone(),
+                        content: Rc::new(content.clone()),
                         mode,
+                        owner,
                     },
                 );
             }
+            Change::Mkdir { mode, .. } => match present {
+                Some(stat) => {
+                    ensure!(is(FileKind::Dir), "{path} is there and is no directory");
+                    self.stage_attributes(real, *mode, stat.owner());
+                }
+                None => {
+                    self.stage_parents(&real)?;
+                    let (mode, owner) = (*mode, ROOT);
+                    self.stage.nodes.insert(real, Staged::Dir { mode, owner });
+                }
+            },
             Change::Link { target, .. } => {
                 ensure!(!is(FileKind::Dir), "{path} is a directory");
                 self.stage_parents(&real)?;
@@ -321,18 +342,25 @@ impl<'b> Guest<'b> {
                     .retain(|image, _| !image.starts_with(&real));
                 self.stage.nodes.insert(real, Staged::Gone);
             }
-            Change::Chmod { mode, .. } => match (self.stage.nodes.get_mut(&real), present) {
-                (Some(Staged::File { mode: staged, .. }), _) => *staged = *mode,
-                (Some(Staged::Dir), _) => {
-                    bail!("a directory that is made in the same plan has mode 0755")
-                }
-                (_, Some(_)) => {
-                    self.stage.nodes.insert(real, Staged::Mode { mode: *mode });
-                }
-                (_, None) => bail!("there is no such file"),
-            },
+            Change::Chmod { mode, .. } => {
+                let stat = present.context("there is no such file")?;
+                self.stage_attributes(real, *mode, stat.owner());
+            }
+            Change::Chown { uid, gid, .. } => {
+                let stat = present.context("there is no such file")?;
+                let mode = match stat.kind {
+                    FileKind::File if stat.owner() != (*uid, *gid) => mode_after_chown(stat.mode),
+                    _ => stat.mode,
+                };
+                self.stage_attributes(real, mode, (*uid, *gid));
+            }
             Change::InitramfsAppend { files, .. } => {
                 ensure!(is(FileKind::File), "there is no such file");
+                if let Some(Staged::File { content, .. }) = self.stage.nodes.get_mut(&real) {
+                    let segment = initramfs::segment(content.len() as u64, files)?;
+                    Rc::make_mut(content).extend(segment);
+                    return Ok(());
+                }
                 self.stage
                     .appended
                     .entry(real)
@@ -343,7 +371,23 @@ impl<'b> Guest<'b> {
         Ok(())
     }
 
-    /// Where in the guest a change takes effect: writes and modes follow a link, removals and new
+    /// Gives what is at `real`, and is no link, other attributes.
+    fn stage_attributes(&mut self, real: GuestPath, new_mode: u32, new_owner: (u32, u32)) {
+        let new = Staged::Attributes {
+            mode: new_mode,
+            owner: new_owner,
+        };
+        match self.stage.nodes.get_mut(&real) {
+            Some(Staged::File { mode, owner, .. } | Staged::Dir { mode, owner }) => {
+                (*mode, *owner) = (new_mode, new_owner);
+            }
+            _ => {
+                self.stage.nodes.insert(real, new);
+            }
+        }
+    }
+
+    /// Where in the guest a change takes effect: writes and attributes follow a link, removals and new
     /// links do not.
     ///
     /// # Errors
@@ -352,6 +396,8 @@ impl<'b> Guest<'b> {
         match change {
             Change::Write { path, .. }
             | Change::Chmod { path, .. }
+            | Change::Mkdir { path, .. }
+            | Change::Chown { path, .. }
             | Change::InitramfsAppend { path, .. } => {
                 match self.resolve(path)? {
                     Some(real) => Ok(Some(real)),
@@ -418,7 +464,8 @@ impl<'b> Guest<'b> {
             missing.push(here);
         }
         for dir in missing {
-            self.stage.nodes.insert(dir, Staged::Dir);
+            let (mode, owner) = (0o755, ROOT);
+            self.stage.nodes.insert(dir, Staged::Dir { mode, owner });
         }
         Ok(())
     }
@@ -475,23 +522,33 @@ impl<'b> Guest<'b> {
     fn lstat_real(&self, real: &GuestPath) -> anyhow::Result<Option<Stat>> {
         match self.stage.nodes.get(real) {
             Some(Staged::Gone) => return Ok(None),
-            Some(Staged::Mode { mode }) => {
+            Some(Staged::Attributes { mode, owner }) => {
                 return Ok(self.lstat_backend(real)?.map(|stat| Stat {
                     mode: *mode,
+                    uid: owner.0,
+                    gid: owner.1,
                     ..stat
                 }));
             }
-            Some(Staged::File { content, mode }) => {
-                return Ok(Some(new_stat(FileKind::File, *mode, content.len() as u64)));
+            Some(Staged::File {
+                content,
+                mode,
+                owner,
+            }) => {
+                let size = content.len() as u64;
+                return Ok(Some(new_stat(FileKind::File, *mode, *owner, size)));
             }
             Some(Staged::Link { target }) => {
                 return Ok(Some(new_stat(
                     FileKind::Symlink,
                     0o777,
+                    ROOT,
                     target.len() as u64,
                 )));
             }
-            Some(Staged::Dir) => return Ok(Some(new_stat(FileKind::Dir, 0o755, 0))),
+            Some(Staged::Dir { mode, owner }) => {
+                return Ok(Some(new_stat(FileKind::Dir, *mode, *owner, 0)));
+            }
             None => {}
         }
         let mut ancestor = real.parent();
@@ -499,7 +556,7 @@ impl<'b> Guest<'b> {
             // A planned directory is always a new one: only what is planned is in it.
             if matches!(
                 self.stage.nodes.get(&here),
-                Some(Staged::Gone | Staged::Dir)
+                Some(Staged::Gone | Staged::Dir { .. })
             ) {
                 return Ok(None);
             }
@@ -541,12 +598,23 @@ impl std::fmt::Debug for Guest<'_> {
     }
 }
 
-fn new_stat(kind: FileKind, mode: u32, size: u64) -> Stat {
+/// The permission bits that `chown(2)` leaves of a regular file: set-user-ID goes, and
+/// set-group-ID, where it does not mean mandatory locking.
+fn mode_after_chown(mode: u32) -> u32 {
+    let mode = mode & !0o4000;
+    if mode & 0o010 == 0 {
+        mode
+    } else {
+        mode & !0o2000
+    }
+}
+
+fn new_stat(kind: FileKind, mode: u32, (uid, gid): (u32, u32), size: u64) -> Stat {
     Stat {
         kind,
         mode,
-        uid: 0,
-        gid: 0,
+        uid,
+        gid,
         size,
         nlink: 1,
         mtime: (0, 0),

@@ -1,6 +1,7 @@
 //! What a plan leaves behind, path by path.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::change::InitramfsFile;
 use crate::path::GuestPath;
@@ -13,17 +14,21 @@ pub(crate) struct Stage {
     pub(crate) appended: BTreeMap<GuestPath, Vec<InitramfsFile>>,
 }
 
-/// The final state of one path.
+/// The final state of one path. Owners are user and group by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Staged {
     /// Nothing there, nor below it.
     Gone,
-    /// A regular file.
-    File { content: Vec<u8>, mode: u32 },
+    /// A regular file. The content is shared, because a plan is copied before each of its steps.
+    File {
+        content: Rc<Vec<u8>>,
+        mode: u32,
+        owner: (u32, u32),
+    },
     /// A symbolic link.
     Link { target: Vec<u8> },
     /// A new directory; what is in it is staged, too.
-    Dir,
-    /// What is there, with other permission bits.
-    Mode { mode: u32 },
+    Dir { mode: u32, owner: (u32, u32) },
+    /// What is there, with these permission bits and this owner.
+    Attributes { mode: u32, owner: (u32, u32) },
 }

@@ -66,19 +66,55 @@ pub(crate) enum After {
     File {
         sha256: String,
         mode: u32,
+        /// Absent in undo files of a refit that changed no owners.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<(u32, u32)>,
     },
     /// The file now has this size, and what follows the old one has this digest.
     Appended {
         size: u64,
         sha256: String,
     },
-    Mode {
+    /// Other attributes, the same content.
+    #[serde(rename = "mode")]
+    Attributes {
         mode: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<(u32, u32)>,
     },
-    Dir,
+    Dir {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<(u32, u32)>,
+    },
     Symlink {
         target: Bytes,
     },
+}
+
+impl After {
+    pub(crate) fn file(content: &[u8], mode: u32, owner: (u32, u32)) -> Self {
+        Self::File {
+            sha256: sha256_hex(content),
+            mode,
+            owner: Some(owner),
+        }
+    }
+
+    pub(crate) fn attributes(mode: u32, owner: (u32, u32)) -> Self {
+        Self::Attributes {
+            mode,
+            owner: Some(owner),
+        }
+    }
+
+    pub(crate) fn dir(mode: u32, owner: (u32, u32)) -> Self {
+        Self::Dir {
+            mode: Some(mode),
+            owner: Some(owner),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -290,10 +326,21 @@ impl UndoEntry {
     /// Whether the path is as the change left it.
     pub(crate) fn is_after(&self, backend: &dyn Backend) -> anyhow::Result<bool> {
         let stat = backend.lstat(&self.path)?;
+        let owned =
+            |owner: Option<(u32, u32)>, stat: Stat| owner.is_none_or(|owner| owner == stat.owner());
         Ok(match (&self.after, stat) {
             (After::Absent, None) => true,
-            (After::File { sha256, mode }, Some(stat)) if stat.kind == FileKind::File => {
-                stat.mode == *mode && sha256_hex(&backend.read(&self.path)?) == *sha256
+            (
+                After::File {
+                    sha256,
+                    mode,
+                    owner,
+                },
+                Some(stat),
+            ) if stat.kind == FileKind::File => {
+                stat.mode == *mode
+                    && owned(*owner, stat)
+                    && sha256_hex(&backend.read(&self.path)?) == *sha256
             }
             (After::Appended { size, sha256 }, Some(stat))
                 if stat.kind == FileKind::File && stat.size == *size =>
@@ -304,8 +351,12 @@ impl UndoEntry {
                 let appended = usize::try_from(size.saturating_sub(before))?;
                 sha256_hex(&backend.read_at(&self.path, before, appended)?) == *sha256
             }
-            (After::Mode { mode }, Some(stat)) => stat.mode == *mode,
-            (After::Dir, Some(stat)) => stat.kind == FileKind::Dir,
+            (After::Attributes { mode, owner }, Some(stat)) => {
+                stat.mode == *mode && owned(*owner, stat)
+            }
+            (After::Dir { mode, owner }, Some(stat)) if stat.kind == FileKind::Dir => {
+                mode.is_none_or(|mode| mode == stat.mode) && owned(*owner, stat)
+            }
             (After::Symlink { target }, Some(stat)) if stat.kind == FileKind::Symlink => {
                 backend.read_link(&self.path)? == target.0
             }

@@ -111,6 +111,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
+    ("refit-rules", &["refit-engine"]),
     ("refit-fixups", &["refit-engine", "refit-machine"]),
     (
         "refit-convert",
