@@ -1,5 +1,6 @@
 //! What a fixup is, and what it answers.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -170,10 +171,15 @@ impl From<Verdict> for Proposal {
 /// One fact that a fixup concludes from. Free form beside its source, because each fixup has facts
 /// of its own; serialised as one JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Evidence(pub BTreeMap<&'static str, String>);
+pub struct Evidence(pub BTreeMap<Cow<'static, str>, String>);
 
 impl<const N: usize> From<[(&'static str, String); N]> for Evidence {
     fn from(facts: [(&'static str, String); N]) -> Self {
-        Self(facts.into())
+        Self(
+            facts
+                .into_iter()
+                .map(|(key, value)| (Cow::Borrowed(key), value))
+                .collect(),
+        )
     }
 }
