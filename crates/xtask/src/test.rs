@@ -108,6 +108,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["refit-guestfs", "refit-image", "refit-machine"],
     ),
     ("refit-cases", &["refit-engine", "refit-guestfs"]),
+    (
+        "refit-plugins",
+        &["refit-cases", "refit-engine", "refit-rules"],
+    ),
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
