@@ -177,9 +177,7 @@ fn conffile_remains(
     let name = path.file_name();
     for entry in guest.list(&dir)? {
         let is_remain = match entry.name.strip_prefix(name) {
-            Some(rest) => {
-                CONFFILE_REMAINS.iter().any(|end| end.as_bytes() == rest) || is_numbered(rest)
-            }
+            Some(rest) => CONFFILE_REMAINS.iter().any(|end| end.as_bytes() == rest),
             None => {
                 entry
                     .name
@@ -193,13 +191,6 @@ fn conffile_remains(
         }
     }
     Ok(())
-}
-
-/// `.~3~`, a numbered backup.
-fn is_numbered(rest: &[u8]) -> bool {
-    rest.strip_prefix(b".~")
-        .and_then(|rest| rest.strip_suffix(b"~"))
-        .is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
 }
 
 fn info_files(guest: &Guest<'_>, sweep: &mut Sweep<'_>, package: &Package) -> anyhow::Result<()> {
