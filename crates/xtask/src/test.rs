@@ -107,6 +107,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "refit-engine",
         &["refit-guestfs", "refit-image", "refit-machine"],
     ),
+    ("refit-packages", &["refit-engine"]),
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
