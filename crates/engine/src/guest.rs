@@ -243,6 +243,26 @@ impl<'b> Guest<'b> {
         self.walk(path, false)
     }
 
+    /// Where the symbolic link `path` leads, as it is written; `None` if it is no link.
+    ///
+    /// # Errors
+    /// If the backend cannot be read.
+    pub fn read_link(&self, path: impl Into<GuestPath>) -> anyhow::Result<Option<Vec<u8>>> {
+        let Some(real) = self.resolve_parent(&path.into())? else {
+            return Ok(None);
+        };
+        match self.lstat_real(&real)? {
+            Some(Stat {
+                kind: FileKind::Symlink,
+                ..
+            }) => match self.stage.nodes.get(&real) {
+                Some(Staged::Link { target, .. }) => Ok(Some(target.clone())),
+                _ => self.backend.read_link(&real).map(Some),
+            },
+            _ => Ok(None),
+        }
+    }
+
     /// The files in the uncompressed archives at the end of an initramfs image: what was appended
     /// to it. Later ones of the same name win.
     ///

@@ -111,8 +111,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
-    ("refit-rules", &["refit-engine"]),
-    ("refit-fixups", &["refit-engine", "refit-machine"]),
+    ("refit-rules", &["refit-engine", "refit-packages"]),
+    (
+        "refit-fixups",
+        &[
+            "refit-engine",
+            "refit-machine",
+            "refit-packages",
+            "refit-rules",
+        ],
+    ),
     (
         "refit-convert",
         &[
