@@ -16,17 +16,15 @@ const DISK_SIZE: u64 = 256 << 20;
 
 /// How the appliance is started.
 pub struct Appliance<'a> {
-    /// Emulate it instead of using KVM.
-    pub force_tcg: bool,
+    /// Whether to emulate it instead of using KVM; asked when it is about to start.
+    pub force_tcg: &'a dyn Fn() -> bool,
     /// Is handed what stops it from another thread.
     pub on_handle: &'a mut dyn FnMut(CancelHandle),
 }
 
 impl std::fmt::Debug for Appliance<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Appliance")
-            .field("force_tcg", &self.force_tcg)
-            .finish_non_exhaustive()
+        f.debug_struct("Appliance").finish_non_exhaustive()
     }
 }
 
@@ -96,7 +94,7 @@ fn launch(disks: &[PathBuf], appliance: &mut Appliance<'_>) -> Result<Handle> {
     let handle = Handle::new()?;
     handle.set_pgroup(true)?;
     handle.set_identifier("refit")?;
-    if appliance.force_tcg {
+    if (appliance.force_tcg)() {
         handle.set_backend_setting("force_tcg", "1")?;
     }
     let add = AddDrive::new().format("raw").cachemode(CacheMode::Unsafe);

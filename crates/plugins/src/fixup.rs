@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use refit_engine::{Fixup, Guest, Info, Proposal, Request, Verdict};
-use refit_rules::Rules;
+use refit_rules::{Draft, Rules, Values};
 
 use crate::firstboot::FirstBoot;
 use crate::problem::Problem;
@@ -15,15 +15,15 @@ use crate::script::Script;
 pub struct UserFixup {
     pub(crate) info: Info,
     pub(crate) folder: PathBuf,
-    /// The conditions alone.
-    pub(crate) conditions: Rules,
+    /// The conditions, and the rules if there are any.
+    pub(crate) rules: Rules,
     pub(crate) kind: Kind,
 }
 
 /// What it does.
 #[derive(Debug)]
 pub(crate) enum Kind {
-    Rules(Rules),
+    Rules,
     Script(Script),
     FirstBoot(FirstBoot),
     Program(Program),
@@ -42,7 +42,7 @@ impl UserFixup {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self.kind {
-            Kind::Rules(_) => "rules",
+            Kind::Rules => "rules",
             Kind::Script(_) => "script",
             Kind::FirstBoot(_) => "firstboot",
             Kind::Program(_) => "program",
@@ -63,14 +63,12 @@ impl Fixup for UserFixup {
     }
 
     fn plan(&self, guest: &Guest<'_>, request: &Request) -> anyhow::Result<Proposal> {
-        if !matches!(self.kind, Kind::Rules(_) | Kind::Broken(_)) {
-            let conditions = self.conditions.plan(guest, request, &self.info)?;
-            if let Verdict::NotApplicable { .. } = conditions.verdict {
-                return Ok(conditions);
-            }
+        let values = Values::of(&self.info, request);
+        if let Some(reason) = self.rules.obstacle(&Draft::new(guest)?, &values)? {
+            return Ok(Verdict::NotApplicable { reason }.into());
         }
         match &self.kind {
-            Kind::Rules(rules) => rules.plan(guest, request, &self.info),
+            Kind::Rules => self.rules.plan(guest, request, &self.info),
             Kind::Script(script) => script.plan(guest, request, &self.info),
             Kind::FirstBoot(firstboot) => firstboot.plan(guest, request, &self.info),
             Kind::Program(program) => program.plan(guest, request, &self.info),

@@ -39,9 +39,9 @@ pub struct Loaded {
 
 impl Loaded {
     /// The fixups, and one that fails for each folder that is broken: so that a broken folder costs
-    /// only itself, and is seen in the report.
+    /// only itself, and is seen in the report. `taken` is as for [`load`].
     #[must_use]
-    pub fn tolerant(self) -> Vec<UserFixup> {
+    pub fn tolerant(self, taken: &mut BTreeSet<String>) -> Vec<UserFixup> {
         let mut broken: BTreeMap<PathBuf, Vec<Problem>> = BTreeMap::new();
         for problem in self.problems {
             let folder = match problem.file.parent() {
@@ -53,14 +53,18 @@ impl Loaded {
         let mut fixups = self.fixups;
         fixups.extend(broken.into_iter().map(|(folder, problems)| {
             let name = folder.file_name().unwrap_or_default().to_string_lossy();
+            let mut id = name.into_owned();
+            while !taken.insert(id.clone()) {
+                id.push_str("-broken");
+            }
             UserFixup {
                 info: Info {
-                    id: name.into_owned(),
+                    id,
                     summary: "Cannot be used: `refit fixups check` tells why".to_owned(),
                     phase: Phase::User,
                     parameters: BTreeMap::new(),
                 },
-                conditions: Rules::default(),
+                rules: Rules::default(),
                 folder,
                 kind: Kind::Broken(problems),
             }
@@ -134,10 +138,6 @@ fn load_one(folder: &Path, stop: &Stop) -> Result<UserFixup, Vec<Problem>> {
     let text = String::from_utf8(text)
         .map_err(|_| vec![Problem::new(&path, "is not UTF-8 text")])?;
     let Parsed { info, rules, does } = manifest::parse(&text, &path)?;
-    let conditions = Rules {
-        when: rules.when.clone(),
-        rules: Vec::new(),
-    };
     // What is wrong with a file that `fixup.toml` names.
     let names = |table: &str, message: String| {
         vec![Problem {
@@ -152,7 +152,7 @@ fn load_one(folder: &Path, stop: &Stop) -> Result<UserFixup, Vec<Problem>> {
         Ok((file, content))
     };
     let kind = match does {
-        Does::Rules => Kind::Rules(rules),
+        Does::Rules => Kind::Rules,
         Does::Script(keys) => {
             let (file, content) = script("script", &keys.run)?;
             let interpreter = script::interpreter(&content, &info.id)
@@ -187,7 +187,7 @@ fn load_one(folder: &Path, stop: &Stop) -> Result<UserFixup, Vec<Problem>> {
     Ok(UserFixup {
         info,
         folder: folder.to_owned(),
-        conditions,
+        rules,
         kind,
     })
 }
@@ -327,9 +327,10 @@ mod tests {
             );
         }
 
-        let all = loaded.tolerant();
+        let all = loaded.tolerant(&mut taken);
         assert_eq!(all.len(), 7);
         assert_eq!(all.iter().filter(|f| f.kind() == "broken").count(), 6);
+        assert!(all.iter().any(|f| f.info.id == "nic-names-broken"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use refit_engine::{Info, Parameter, Phase};
 use refit_rules::{Rule, Rules, When};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::environment;
@@ -44,7 +45,8 @@ pub(crate) struct Manifest {
     when: When,
     /// Declarative rules, in the order in which they are applied.
     #[serde(default)]
-    rule: Vec<Rule>,
+    #[schemars(with = "Vec<Rule>")]
+    rule: Vec<Spanned<Rule>>,
     /// A script that is run in the guest's root, ahead of time, on a throw-away copy.
     script: Option<ScriptKeys>,
     /// A script that the guest runs once, at its next boot.
@@ -149,21 +151,39 @@ pub(crate) fn parse(text: &str, path: &Path) -> Result<Parsed, Vec<Problem>> {
     check_names(&manifest, path, &mut problems);
     check_numbers(&manifest, &mut problems);
     let does = what_it_does(&manifest, &mut problems);
+    let info = Info {
+        id: manifest.id,
+        summary: manifest.summary,
+        phase: manifest.phase,
+        parameters: manifest.parameters,
+    };
+    check_rules(&info, &manifest.when, &manifest.rule, &mut problems);
+    let rules = manifest.rule.into_iter().map(Spanned::into_inner);
     match does {
         Some(does) if problems.found.is_empty() => Ok(Parsed {
-            info: Info {
-                id: manifest.id,
-                summary: manifest.summary,
-                phase: manifest.phase,
-                parameters: manifest.parameters,
-            },
+            info,
             rules: Rules {
                 when: manifest.when,
-                rules: manifest.rule,
+                rules: rules.collect(),
             },
             does,
         }),
         _ => Err(problems.found),
+    }
+}
+
+fn check_rules(info: &Info, when: &When, rules: &[Spanned<Rule>], problems: &mut Problems<'_>) {
+    if let Err(error) = when.check(info) {
+        problems.add(&["when"], format!("when: {error:#}"));
+    }
+    for (number, rule) in (1..).zip(rules) {
+        if let Err(error) = rule.get_ref().check(info) {
+            problems.found.push(Problem {
+                file: problems.path.to_owned(),
+                line: Some(line_of(problems.text, &rule.span())),
+                message: format!("rule {number}: {error:#}"),
+            });
+        }
     }
 }
 
@@ -420,6 +440,14 @@ mod tests {
                 "fixup.toml:5: firstboot.attempts",
             ),
             (format!("{HEAD}[program\n"), "fixup.toml:3: "),
+            (
+                format!("{HEAD}[[rule]]\nremove = \"/a\"\n[[rule]]\nwhy = \"x\"\n"),
+                "fixup.toml:5: rule 2: it does nothing",
+            ),
+            (
+                format!("{HEAD}when.version = \"new\"\n{program}"),
+                "fixup.toml:3: when: ",
+            ),
         ];
         for (text, expected) in cases {
             let found = problems(&text);

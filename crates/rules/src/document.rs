@@ -6,6 +6,7 @@ use refit_engine::{Info, Parameter, Phase};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::check;
 use crate::rule::Rule;
 use crate::when::When;
 
@@ -59,7 +60,8 @@ struct Document {
     when: When,
     /// The rules, in the order in which they are applied.
     #[serde(default)]
-    rule: Vec<Rule>,
+    #[schemars(with = "Vec<Rule>")]
+    rule: Vec<toml::Spanned<Rule>>,
 }
 
 impl FixupToml {
@@ -68,20 +70,36 @@ impl FixupToml {
     /// # Errors
     /// If it is no TOML, or a key is unknown, missing or makes no sense.
     pub fn parse(text: &str, origin: &str) -> Result<Self, ParseError> {
-        let document: Document = toml::from_str(text).map_err(|error| ParseError {
+        let wrong = |message: String| ParseError {
             origin: origin.to_owned(),
-            message: error.to_string().trim_end().to_owned(),
-        })?;
+            message,
+        };
+        let document: Document =
+            toml::from_str(text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+        let info = Info {
+            id: document.id,
+            summary: document.summary,
+            phase: document.phase,
+            parameters: document.parameters,
+        };
+        check::info(&info).map_err(|error| wrong(format!("{error:#}")))?;
+        check::when(&document.when, &info).map_err(|error| wrong(format!("when: {error:#}")))?;
+        for (number, rule) in (1..).zip(&document.rule) {
+            let line = 1 + text[..rule.span().start.min(text.len())]
+                .matches('\n')
+                .count();
+            check::rule(rule.get_ref(), &info).map_err(|error| {
+                wrong(format!(
+                    "rule {number}, which begins on line {line}: {error:#}"
+                ))
+            })?;
+        }
+        let rules = document.rule.into_iter().map(toml::Spanned::into_inner);
         Ok(Self {
-            info: Info {
-                id: document.id,
-                summary: document.summary,
-                phase: document.phase,
-                parameters: document.parameters,
-            },
+            info,
             rules: Rules {
                 when: document.when,
-                rules: document.rule,
+                rules: rules.collect(),
             },
         })
     }

@@ -29,6 +29,8 @@ pub struct Rule {
     /// Kernel modules to remove by name, if they are not the kernel's own: outside of `kernel/` in
     /// /lib/modules/RELEASE and in no package that stays.
     pub remove_modules: List<String>,
+    /// Only modules whose file contains this, such as the author's name.
+    pub module_text: Option<String>,
     /// Files, links and directories (with all in them) to remove; may contain `*`, `?`, `[a-z]`
     /// and `{a,b}`.
     pub remove: List<String>,

@@ -112,11 +112,20 @@ const LAYERS: &[(&str, &[&str])] = &[
         "refit-plugins",
         &["refit-cases", "refit-engine", "refit-rules"],
     ),
+    ("refit-packages", &["refit-engine"]),
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
-    ("refit-rules", &["refit-engine"]),
-    ("refit-fixups", &["refit-engine", "refit-machine"]),
+    ("refit-rules", &["refit-engine", "refit-packages"]),
+    (
+        "refit-fixups",
+        &[
+            "refit-engine",
+            "refit-machine",
+            "refit-packages",
+            "refit-rules",
+        ],
+    ),
     (
         "refit-convert",
         &[
@@ -130,10 +139,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         "refit-cli",
         &[
             "refit-boot",
+            "refit-cases",
             "refit-convert",
             "refit-engine",
             "refit-fixups",
             "refit-machine",
+            "refit-plugins",
             "refit-v2v",
         ],
     ),
