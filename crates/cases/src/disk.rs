@@ -9,7 +9,7 @@ use refit_engine::Fixup;
 use refit_engine::backend::GuestfsBackend;
 use refit_guestfs::{AddDrive, CacheMode, CancelHandle, Handle};
 
-use crate::{Case, Golden, programs};
+use crate::{Case, Golden, Place, programs};
 
 /// Room for a case's tree and what its fixup adds: sparse, so it costs nothing.
 const DISK_SIZE: u64 = 256 << 20;
@@ -29,7 +29,8 @@ impl std::fmt::Debug for Appliance<'_> {
 }
 
 /// Runs cases on disks of their own, all of them in one start of the appliance. The results are
-/// in the order of `cases`.
+/// in the order of `cases`; one with the error [`NotRun`](crate::NotRun) was not run, because the
+/// fixup's script cannot be run here.
 ///
 /// # Errors
 /// If the disks cannot be made or the appliance does not start: then no case was run.
@@ -58,7 +59,7 @@ pub fn on_disks(
             .mount(device, "/")
             .with_context(|| format!("mounting the disk of {}", case.folder().display()))?;
         let mut backend = GuestfsBackend::new(mounted, case.folder().display().to_string());
-        results.push(case.walk(*fixup, &mut backend, golden));
+        results.push(case.walk(*fixup, &mut backend, golden, Place::Disk));
         handle = Some(backend.unmount()?);
     }
     if let Some(handle) = handle {

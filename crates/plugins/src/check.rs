@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use refit_cases::{Appliance, Case, Golden};
+use refit_cases::{Appliance, Case, Golden, NotRun};
 use serde::Serialize;
 
 use crate::fixup::UserFixup;
@@ -148,6 +148,7 @@ impl CheckedCase {
     fn new(name: &str, result: anyhow::Result<()>) -> Self {
         let (outcome, message) = match result {
             Ok(()) => (Outcome::Passed, String::new()),
+            Err(error) if error.is::<NotRun>() => (Outcome::Skipped, format!("{error:#}")),
             Err(error) => (Outcome::Failed, format!("{error:#}")),
         };
         Self {
