@@ -32,7 +32,11 @@ fn program(dir: &Path, id: &str, script: &str) {
 fn small_root(dir: &Path) -> PathBuf {
     let root = dir.join("root");
     fs::create_dir_all(root.join("etc")).unwrap();
-    fs::write(root.join("etc/os-release"), "ID=debian\nVERSION_ID=\"12\"\n").unwrap();
+    fs::write(
+        root.join("etc/os-release"),
+        "ID=debian\nVERSION_ID=\"12\"\n",
+    )
+    .unwrap();
     fs::write(root.join("etc/hosts"), "192.0.2.10 db1\n").unwrap();
     root
 }
@@ -52,19 +56,60 @@ fn the_examples_do_what_their_cases_say() {
         kinds.push(fixup["kind"].as_str().unwrap());
         let cases = fixup["cases"].as_array().unwrap();
         assert!(cases.len() > 1, "{fixup:#}");
-        assert!(cases.iter().all(|case| case["outcome"] == "passed"), "{fixup:#}");
+        assert!(
+            cases.iter().all(|case| case["outcome"] == "passed"),
+            "{fixup:#}"
+        );
     }
     kinds.sort_unstable();
     assert_eq!(kinds, ["firstboot", "program", "rules", "script"]);
     assert_eq!(checked["problems"], Value::Array(Vec::new()));
 
-    let listed = run(refit()
-        .args(["fixups", "list", "--fixups"])
-        .arg(&examples))
-    .unwrap();
+    let listed = run(refit().args(["fixups", "list", "--fixups"]).arg(&examples)).unwrap();
     assert!(
         listed.stdout.contains("renumber-hosts") && listed.stdout.contains("(program, "),
         "{listed:?}"
+    );
+}
+
+/// What a new user does first: the commands of the README, as they stand there.
+#[test]
+fn the_tutorial_works() {
+    let readme = fs::read_to_string(root().join("fixups/README.md")).unwrap();
+    let tutorial = readme
+        .split("\n## ")
+        .find(|section| section.starts_with("Ten minutes"))
+        .unwrap();
+    let mut script = String::from("umask 022\n");
+    let mut commands = false;
+    for line in tutorial.lines() {
+        match line.trim() {
+            "```sh" => commands = true,
+            "```" => commands = false,
+            _ if commands => {
+                script.push_str(line.strip_prefix("   ").unwrap_or(line));
+                script.push('\n');
+            }
+            _ => {}
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let built = PathBuf::from(refit().get_program());
+    let path = format!("{}:/usr/bin:/bin", built.parent().unwrap().display());
+    let done = run(Command::new("sh")
+        .args(["-eu", "-c", &script])
+        .current_dir(dir.path())
+        .env("PATH", path))
+    .unwrap();
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(done.stdout.matches("passed debian").count(), 2, "{done:?}");
+    assert!(
+        done.stdout
+            .contains("login-banner: change: the banner is another one")
+            && done
+                .stdout
+                .contains("+ This machine belongs to the night shift."),
+        "{done:?}"
     );
 }
 
@@ -78,7 +123,9 @@ fn a_wrong_case_is_explained_by_a_diff() {
     assert_eq!(checked.code, Some(1), "{checked:?}");
     assert!(
         checked.stdout.contains("FAILED old-addresses")
-            && checked.stdout.contains("+      \"content\": \"198.51.100.11 db2\\n\""),
+            && checked
+                .stdout
+                .contains("+      \"content\": \"198.51.100.11 db2\\n\""),
         "{checked:?}"
     );
 }
@@ -99,7 +146,12 @@ fn one_that_misbehaves_costs_only_itself() {
     );
     let root = small_root(dir.path());
     let done = run(refit()
-        .args(["fix", "--json", "--only", "hangs,crashes,babbles,lies,renumber-hosts"])
+        .args([
+            "fix",
+            "--json",
+            "--only",
+            "hangs,crashes,babbles,lies,renumber-hosts",
+        ])
         .arg("--undo-dir")
         .arg(dir.path())
         .arg("--fixups")
@@ -138,7 +190,11 @@ fn a_broken_folder_is_wrong_usage_and_nothing_is_started() {
     let started = dir.path().join("started");
     program(&own, "good", &format!("touch {}", started.display()));
     fs::create_dir(own.join("broken")).unwrap();
-    fs::write(own.join("broken/fixup.toml"), "id = \"broken\"\nsumary = \"x\"\n").unwrap();
+    fs::write(
+        own.join("broken/fixup.toml"),
+        "id = \"broken\"\nsumary = \"x\"\n",
+    )
+    .unwrap();
     let root = small_root(dir.path());
     let before = snapshot(&root).unwrap();
     for command in ["plan", "fix"] {
@@ -171,7 +227,15 @@ fn parameters_are_those_of_a_built_in_fixup() {
     let root = small_root(dir.path());
     let plan = |setting: &str| {
         run(refit()
-            .args(["plan", "--json", "--only", "renumber-hosts", "--set", setting, "--fixups"])
+            .args([
+                "plan",
+                "--json",
+                "--only",
+                "renumber-hosts",
+                "--set",
+                setting,
+                "--fixups",
+            ])
             .arg(&examples)
             .arg("--root")
             .arg(&root))
@@ -191,7 +255,9 @@ fn a_script_is_rehearsed_applied_and_undone_on_a_disk() {
     let examples = examples(dir.path());
     let disk = system_disk_with(dir.path(), "small", |tree| {
         fs::copy("/bin/busybox", tree.join("bin/busybox"))?;
-        for applet in ["sh", "cat", "grep", "mkdir", "chmod", "chown", "adduser", "addgroup"] {
+        for applet in [
+            "sh", "cat", "grep", "mkdir", "chmod", "chown", "adduser", "addgroup",
+        ] {
             std::os::unix::fs::symlink("busybox", tree.join("bin").join(applet))?;
         }
         fs::write(tree.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
@@ -210,10 +276,19 @@ fn a_script_is_rehearsed_applied_and_undone_on_a_disk() {
     let ours = fixup(&fixed, "monitor-user");
     assert_eq!(ours["verdict"], "change", "{ours:#}");
     let changes = ours["changes"].as_array().unwrap();
-    let passwd = changes.iter().find(|change| change["path"] == "/etc/passwd").unwrap();
-    assert!(passwd["content"].as_str().unwrap().contains("\nwatcher:x:"), "{passwd}");
+    let passwd = changes
+        .iter()
+        .find(|change| change["path"] == "/etc/passwd")
+        .unwrap();
+    assert!(
+        passwd["content"].as_str().unwrap().contains("\nwatcher:x:"),
+        "{passwd}"
+    );
     let keys = "/var/lib/watcher/.ssh/authorized_keys";
-    assert!(changes.iter().any(|change| change["path"] == keys), "{ours:#}");
+    assert!(
+        changes.iter().any(|change| change["path"] == keys),
+        "{ours:#}"
+    );
     assert_eq!(fixed["checked"], true);
 
     let undo = fixed["undo"].as_str().unwrap();

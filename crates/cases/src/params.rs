@@ -108,11 +108,7 @@ impl Params {
     }
 
     /// The request of this case for the fixup `id`, whose parameters are `known`.
-    pub(crate) fn request(
-        &self,
-        known: &BTreeMap<String, Parameter>,
-        id: &str,
-    ) -> Result<Request> {
+    pub(crate) fn request(&self, known: &BTreeMap<String, Parameter>, id: &str) -> Result<Request> {
         for (name, value) in &self.parameters {
             let parameter = known.get(name).with_context(|| {
                 format!("params.toml: parameters.{name}: fixup.toml has no such parameter")

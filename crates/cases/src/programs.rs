@@ -11,11 +11,11 @@ const PLACES: [&str; 3] = ["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.sta
 
 /// The applets that a script may call.
 const APPLETS: &[&str] = &[
-    "[", "awk", "basename", "cat", "chgrp", "chmod", "chown", "cmp", "cp", "cut", "date", "dirname",
-    "echo", "egrep", "env", "expr", "false", "find", "grep", "head", "id", "install", "ln", "ls",
-    "mkdir", "mktemp", "mv", "printf", "pwd", "readlink", "rm", "rmdir", "sed", "sh", "sleep",
-    "sort", "stat", "tail", "tar", "test", "touch", "tr", "true", "uname", "uniq", "wc", "which",
-    "xargs",
+    "[", "awk", "basename", "cat", "chgrp", "chmod", "chown", "cmp", "cp", "cut", "date",
+    "dirname", "echo", "egrep", "env", "expr", "false", "find", "grep", "head", "id", "install",
+    "ln", "ls", "mkdir", "mktemp", "mv", "printf", "pwd", "readlink", "rm", "rmdir", "sed", "sh",
+    "sleep", "sort", "stat", "tail", "tar", "test", "touch", "tr", "true", "uname", "uniq", "wc",
+    "which", "xargs",
 ];
 
 /// Puts busybox into a tree without a shell, so that a script can run in it. A tree with a shell

@@ -47,7 +47,11 @@ impl Catalogue {
     /// All of them, the built-in ones first.
     pub fn fixups(&self) -> Vec<&dyn Fixup> {
         let own = self.own.iter().map(|fixup| fixup as &dyn Fixup);
-        refit_fixups::all().into_iter().map(|fixup| fixup as &dyn Fixup).chain(own).collect()
+        refit_fixups::all()
+            .into_iter()
+            .map(|fixup| fixup as &dyn Fixup)
+            .chain(own)
+            .collect()
     }
 
     /// The user's own fixup with this identifier.

@@ -43,9 +43,7 @@ fn main() -> ExitCode {
         Command::Boot(args) => commands::boot::run(args, &output, &interrupt),
         Command::Fixups { command } => match command {
             FixupsCommand::List { own } => commands::fixups::list(own, &output, &interrupt),
-            FixupsCommand::Show { id, own } => {
-                commands::fixups::show(id, own, &output, &interrupt)
-            }
+            FixupsCommand::Show { id, own } => commands::fixups::show(id, own, &output, &interrupt),
             FixupsCommand::Check(args) => commands::check::run(args, &output, &interrupt),
             FixupsCommand::Schema { of } => commands::fixups::schema(*of, &output),
         },

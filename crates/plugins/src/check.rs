@@ -132,7 +132,8 @@ pub fn check(
                 }
                 Err(error) => {
                     case.outcome = Outcome::Skipped;
-                    case.message = format!("it runs in a guest, and that is not possible here: {error:#}");
+                    case.message =
+                        format!("it runs in a guest, and that is not possible here: {error:#}");
                 }
             }
         }

@@ -220,6 +220,9 @@ mod tests {
         fixup.plan(&guest, &Request::default(), &info).unwrap()
     }
 
+    /// Paths with their content.
+    type Files = &'static [(&'static str, &'static str)];
+
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         for (path, content) in [("etc/os-release", "ID=x\n"), ("etc/fstab", "")]
@@ -236,7 +239,7 @@ mod tests {
     /// Where each init is recognised by, and what must be written for it.
     #[test]
     fn each_init_starts_it_in_its_own_way() {
-        let cases: [(&[(&str, &str)], &[&str]); 4] = [
+        let cases: [(Files, &[&str]); 4] = [
             (
                 &[("usr/lib/systemd/systemd", ""), ("sbin/init", "")],
                 &[
@@ -245,7 +248,12 @@ mod tests {
                 ],
             ),
             (
-                &[("etc/inittab", ""), ("sbin/init", ""), ("etc/rc3.d/README", ""), ("etc/rc5.d/README", "")],
+                &[
+                    ("etc/inittab", ""),
+                    ("sbin/init", ""),
+                    ("etc/rc3.d/README", ""),
+                    ("etc/rc5.d/README", ""),
+                ],
                 &[
                     "/etc/init.d/refit-firstboot-one",
                     "/etc/rc3.d/S99refit-firstboot-one",
@@ -257,7 +265,12 @@ mod tests {
                 &["/etc/init/refit-firstboot-one.conf"],
             ),
             (
-                &[("sbin/openrc", ""), ("sbin/openrc-run", ""), ("etc/runlevels/default/x", ""), ("sbin/init", "")],
+                &[
+                    ("sbin/openrc", ""),
+                    ("sbin/openrc-run", ""),
+                    ("etc/runlevels/default/x", ""),
+                    ("sbin/init", ""),
+                ],
                 &[
                     "/etc/init.d/refit-firstboot-one",
                     "/etc/runlevels/default/refit-firstboot-one",
@@ -284,9 +297,15 @@ mod tests {
                 panic!("{changes:?}")
             };
             let runner = String::from_utf8(content.clone()).unwrap();
-            assert!(runner.contains("export REFIT_PARAM_TEXT='it'\\''s'\n"), "{runner}");
+            assert!(
+                runner.contains("export REFIT_PARAM_TEXT='it'\\''s'\n"),
+                "{runner}"
+            );
             for path in &paths {
-                assert!(runner.contains(path.as_str()), "{path} is left behind: {runner}");
+                assert!(
+                    runner.contains(path.as_str()),
+                    "{path} is left behind: {runner}"
+                );
             }
         }
     }
@@ -299,9 +318,15 @@ mod tests {
             matches!(plan(done.path()).verdict, Verdict::Fine { reason } if reason.contains("(Mon)"))
         );
         let failed = tree(&[systemd, ("var/lib/refit/firstboot/one.failed", "Tue\n")]);
-        assert!(matches!(plan(failed.path()).verdict, Verdict::Blocked { .. }));
+        assert!(matches!(
+            plan(failed.path()).verdict,
+            Verdict::Blocked { .. }
+        ));
         let unknown = tree(&[]);
-        assert!(matches!(plan(unknown.path()).verdict, Verdict::Blocked { .. }));
+        assert!(matches!(
+            plan(unknown.path()).verdict,
+            Verdict::Blocked { .. }
+        ));
     }
 
     /// The runner itself, with its paths moved to a directory of the test.
@@ -310,7 +335,13 @@ mod tests {
         let cases = [
             // What the script does, attempts before, then: status, mark, attempts in the log.
             ("exit 0", None, 0, "done", 1),
-            ("[ -e \"$0.second\" ] || { : >\"$0.second\"; exit 1; }", None, 0, "done", 2),
+            (
+                "[ -e \"$0.second\" ] || { : >\"$0.second\"; exit 1; }",
+                None,
+                0,
+                "done",
+                2,
+            ),
             ("exit 7", None, 1, "failed", 2),
             ("exit 7", Some("1"), 1, "failed", 1),
             ("exit 0", Some("2"), 1, "failed", 0),

@@ -6,6 +6,8 @@
 //! changes, and those go through the same plan, diff, check and undo as a built-in fixup's.
 
 pub mod check;
+#[cfg(test)]
+mod documentation;
 mod environment;
 mod firstboot;
 mod fixup;

@@ -135,8 +135,8 @@ fn folders(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
 fn load_one(folder: &Path, stop: &Stop) -> Result<UserFixup, Vec<Problem>> {
     let path = folder.join(MANIFEST);
     let text = read(&path).map_err(|problem| vec![problem])?;
-    let text = String::from_utf8(text)
-        .map_err(|_| vec![Problem::new(&path, "is not UTF-8 text")])?;
+    let text =
+        String::from_utf8(text).map_err(|_| vec![Problem::new(&path, "is not UTF-8 text")])?;
     let Parsed { info, rules, does } = manifest::parse(&text, &path)?;
     // What is wrong with a file that `fixup.toml` names.
     let names = |table: &str, message: String| {
@@ -278,19 +278,39 @@ mod tests {
             "good",
             &[("fixup.toml", &good), ("go.sh", "#!/bin/sh\n")],
         );
-        folder(dir, "nic-names", &[("fixup.toml", &toml("nic-names", "[firstboot]\nrun = \"go.sh\"")), ("go.sh", "#!/bin/sh\n")]);
+        folder(
+            dir,
+            "nic-names",
+            &[
+                (
+                    "fixup.toml",
+                    &toml("nic-names", "[firstboot]\nrun = \"go.sh\""),
+                ),
+                ("go.sh", "#!/bin/sh\n"),
+            ],
+        );
         folder(dir, "empty", &[]);
-        folder(dir, "no-script", &[("fixup.toml", &toml("no-script", script))]);
+        folder(
+            dir,
+            "no-script",
+            &[("fixup.toml", &toml("no-script", script))],
+        );
         folder(
             dir,
             "outside",
-            &[("fixup.toml", &toml("outside", "[script]\nrun = \"../good/go.sh\""))],
+            &[(
+                "fixup.toml",
+                &toml("outside", "[script]\nrun = \"../good/go.sh\""),
+            )],
         );
         folder(
             dir,
             "not-executable",
             &[
-                ("fixup.toml", &toml("not-executable", "[program]\nrun = \"go\"")),
+                (
+                    "fixup.toml",
+                    &toml("not-executable", "[program]\nrun = \"go\""),
+                ),
                 ("go", "#!/bin/sh\n"),
             ],
         );
@@ -298,7 +318,10 @@ mod tests {
             dir,
             "no-shebang",
             &[
-                ("fixup.toml", &toml("no-shebang", "[firstboot]\nrun = \"go.sh\"")),
+                (
+                    "fixup.toml",
+                    &toml("no-shebang", "[firstboot]\nrun = \"go.sh\""),
+                ),
                 ("go.sh", "echo\n"),
             ],
         );
@@ -339,11 +362,22 @@ mod tests {
         folder(
             dir.path(),
             "one",
-            &[("fixup.toml", &toml("one", "[script]\nrun = \"s\"")), ("s", "#!/bin/sh\n")],
+            &[
+                ("fixup.toml", &toml("one", "[script]\nrun = \"s\"")),
+                ("s", "#!/bin/sh\n"),
+            ],
         );
-        let one = load(&dir.path().join("one"), &mut BTreeSet::new(), &Stop::default());
+        let one = load(
+            &dir.path().join("one"),
+            &mut BTreeSet::new(),
+            &Stop::default(),
+        );
         assert_eq!((one.fixups.len(), one.problems.len()), (1, 0), "{one:?}");
-        let none = load(&dir.path().join("gone"), &mut BTreeSet::new(), &Stop::default());
+        let none = load(
+            &dir.path().join("gone"),
+            &mut BTreeSet::new(),
+            &Stop::default(),
+        );
         assert_eq!((none.fixups.len(), none.problems.len()), (0, 1));
     }
 }

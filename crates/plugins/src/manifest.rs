@@ -189,7 +189,9 @@ fn check_rules(info: &Info, when: &When, rules: &[Spanned<Rule>], problems: &mut
 
 fn check_names(manifest: &Manifest, path: &Path, problems: &mut Problems<'_>) {
     let folder = path.parent().and_then(Path::file_name);
-    let folder = folder.map(|name| name.to_string_lossy()).unwrap_or_default();
+    let folder = folder
+        .map(|name| name.to_string_lossy())
+        .unwrap_or_default();
     if !is_id(&manifest.id) {
         problems.add(
             &["id"],
@@ -228,7 +230,9 @@ fn check_names(manifest: &Manifest, path: &Path, problems: &mut Problems<'_>) {
         } else if !variables.insert(environment::parameter_variable(name)) {
             problems.add(
                 &key,
-                format!("parameters.{name}: another parameter differs in hyphens alone: rename one"),
+                format!(
+                    "parameters.{name}: another parameter differs in hyphens alone: rename one"
+                ),
             );
         }
         if let Some(default) = &parameter.default
@@ -249,7 +253,10 @@ fn check_numbers(manifest: &Manifest, problems: &mut Problems<'_>) {
             "firstboot",
             manifest.firstboot.as_ref().map(|keys| keys.timeout),
         ),
-        ("program", manifest.program.as_ref().map(|keys| keys.timeout)),
+        (
+            "program",
+            manifest.program.as_ref().map(|keys| keys.timeout),
+        ),
     ];
     for (table, timeout) in timeouts {
         if timeout.is_some_and(|seconds| !(1..=LONGEST).contains(&seconds)) {
@@ -426,7 +433,9 @@ mod tests {
                 "fixup.toml:5: unknown field `tiemout`",
             ),
             (
-                format!("{HEAD}{program}[parameters.n]\ntype = \"integer\"\ndefault = \"1\"\ndoc = \"\"\n"),
+                format!(
+                    "{HEAD}{program}[parameters.n]\ntype = \"integer\"\ndefault = \"1\"\ndoc = \"\"\n"
+                ),
                 "fixup.toml:7: parameters.n.default must be a whole number",
             ),
             (

@@ -79,7 +79,12 @@ impl Program {
         request: &Request,
         info: &Info,
     ) -> anyhow::Result<Proposal> {
-        let task = Task::new(guest.facts(), request, info, environment::parameters(info, request));
+        let task = Task::new(
+            guest.facts(),
+            request,
+            info,
+            environment::parameters(info, request),
+        );
         process.send(serde_json::to_vec(&task)?);
         let (mut questions, mut given) = (0, 0);
         let proposed = loop {

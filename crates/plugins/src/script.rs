@@ -59,7 +59,11 @@ pub(crate) fn interpreter(text: &[u8], id: &str) -> Result<Vec<String>, String> 
             argv.extend(["-c".to_owned(), "eval \"$(cat)\"".to_owned(), id.to_owned()]);
         }
         // These read all of it before they run any.
-        other if ["python", "perl", "ruby"].iter().any(|known| other.starts_with(known)) => {
+        other
+            if ["python", "perl", "ruby"]
+                .iter()
+                .any(|known| other.starts_with(known)) =>
+        {
             argv.push("-".to_owned());
         }
         other => {
@@ -170,10 +174,7 @@ mod tests {
                 Ok(&["/bin/bash", "-e", "-c", "eval \"$(cat)\"", "x"]),
             ),
             ("#!/usr/bin/python3\n", Ok(&["/usr/bin/python3", "-"])),
-            (
-                "#!/usr/bin/env perl\n",
-                Ok(&["/usr/bin/env", "perl", "-"]),
-            ),
+            ("#!/usr/bin/env perl\n", Ok(&["/usr/bin/env", "perl", "-"])),
             ("echo\n", Err("#!/bin/sh")),
             ("", Err("#!/bin/sh")),
             ("#!/bin/sh\r\n", Err("Windows line ends")),

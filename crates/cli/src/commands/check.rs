@@ -75,7 +75,11 @@ fn text(checked: &Checked) -> String {
         }
     }
     for problem in &checked.problems {
-        let _ = writeln!(text, "{ERROR}error:{RESET} {}", printable(&problem.to_string()));
+        let _ = writeln!(
+            text,
+            "{ERROR}error:{RESET} {}",
+            printable(&problem.to_string())
+        );
     }
     if checked.fixups.is_empty() && checked.problems.is_empty() {
         text.push_str("there are no fixups: each is a folder with a fixup.toml\n");

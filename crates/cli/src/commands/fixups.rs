@@ -74,7 +74,12 @@ pub fn show(
     let listed = Listed::new(info, &catalogue);
     output.print(&listed, || {
         let phase = format!("{:?}", info.phase).to_lowercase();
-        let mut text = format!("{}: {}{}\nphase: {phase}\n", info.id, info.summary, listed.origin());
+        let mut text = format!(
+            "{}: {}{}\nphase: {phase}\n",
+            info.id,
+            info.summary,
+            listed.origin()
+        );
         for (name, parameter) in &info.parameters {
             let default = parameter
                 .default

@@ -83,7 +83,11 @@ fn upstart(name: &str, runner: &GuestPath) -> Vec<Wanted> {
 
 /// OpenRC's service script guide; in the background, so that the boot does not wait for it.
 fn openrc(name: &str, runner: &GuestPath, network: bool) -> Vec<Wanted> {
-    let need = if network { "need localmount net" } else { "need localmount" };
+    let need = if network {
+        "need localmount net"
+    } else {
+        "need localmount"
+    };
     let service = format!(
         "#!/sbin/openrc-run\n\
          # Written by refit; removed when the script has run.\n\

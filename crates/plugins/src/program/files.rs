@@ -15,9 +15,9 @@ pub(super) fn answer(guest: &Guest<'_>, question: &Question) -> Answer {
 fn ask(guest: &Guest<'_>, question: &Question) -> anyhow::Result<Answer> {
     let path = &question.path.0;
     Ok(match question.ask {
-        Ask::Read => guest
-            .read(path)?
-            .map_or(Answer::Nothing, |content| Answer::Read(Content::new(content))),
+        Ask::Read => guest.read(path)?.map_or(Answer::Nothing, |content| {
+            Answer::Read(Content::new(content))
+        }),
         Ask::List => match guest.stat(path)? {
             Some(stat) if stat.kind == FileKind::Dir => Answer::List {
                 entries: guest
@@ -42,10 +42,12 @@ fn ask(guest: &Guest<'_>, question: &Question) -> anyhow::Result<Answer> {
                 gid: stat.gid,
                 size: stat.size,
             }),
-        Ask::Readlink => guest
-            .read_link(path)?
-            .map_or(Answer::Nothing, |target| Answer::Readlink {
-                target: String::from_utf8_lossy(&target).into_owned(),
-            }),
+        Ask::Readlink => {
+            guest
+                .read_link(path)?
+                .map_or(Answer::Nothing, |target| Answer::Readlink {
+                    target: String::from_utf8_lossy(&target).into_owned(),
+                })
+        }
     })
 }

@@ -347,7 +347,10 @@ impl Proposed {
     /// Checks it and makes it the engine's.
     pub(crate) fn into_proposal(self) -> anyhow::Result<Proposal> {
         let reason = self.reason;
-        ensure!(!reason.trim().is_empty(), "the program's verdict has no reason");
+        ensure!(
+            !reason.trim().is_empty(),
+            "the program's verdict has no reason"
+        );
         let changes = self
             .changes
             .into_iter()

@@ -33,7 +33,10 @@ fn setup(script: &str, seconds: u64) -> Setup {
     // A program that is open for writing cannot be started, and what another test forks meanwhile
     // would inherit that: so this process never opens it.
     let install = ["-m", "755"];
-    let made = Command::new("install").args(install).args([&text, &path]).status();
+    let made = Command::new("install")
+        .args(install)
+        .args([&text, &path])
+        .status();
     assert!(made.unwrap().success());
     Setup {
         root,
@@ -142,7 +145,10 @@ fn it_is_told_the_task_and_its_questions_are_answered() {
         .collect();
     names.sort_unstable();
     // bash adds PWD, SHLVL and _.
-    assert_eq!(names, ["LC_ALL", "PATH", "PWD", "REFIT_PROTOCOL", "SHLVL", "_"]);
+    assert_eq!(
+        names,
+        ["LC_ALL", "PATH", "PWD", "REFIT_PROTOCOL", "SHLVL", "_"]
+    );
 }
 
 #[test]
@@ -157,15 +163,24 @@ fn what_breaks_the_protocol_is_refused() {
         (format!("echo boo >&2; {FINE}; exit 4"), "boo"),
         (format!("{FINE}; {FINE}"), "went on after its verdict"),
         (format!("{FINE}; exit 4"), "failed then (exit status: 4)"),
-        (verdict(r#""verdict":"failed""#), "reading the program's verdict"),
+        (
+            verdict(r#""verdict":"failed""#),
+            "reading the program's verdict",
+        ),
         (verdict(r#""verdict":"fine","chagnes":[]"#), "chagnes"),
         (verdict(r#""verdict":"change""#), "proposes none"),
         (
             verdict(r#""verdict":"fine","changes":[{"kind":"remove","path":"/a"}]"#),
             "its verdict is not `change`",
         ),
-        (change(r#"{"kind":"remove","path":"../../etc"}"#), "is not absolute"),
-        (change(r#"{"kind":"remove","path":"/a/../../etc"}"#), "has `..`"),
+        (
+            change(r#"{"kind":"remove","path":"../../etc"}"#),
+            "is not absolute",
+        ),
+        (
+            change(r#"{"kind":"remove","path":"/a/../../etc"}"#),
+            "has `..`",
+        ),
         (change(r#"{"kind":"run","path":"/a"}"#), "unknown variant"),
         (
             change(r#"{"kind":"chmod","path":"/a","mode":"rwx"}"#),
@@ -173,16 +188,24 @@ fn what_breaks_the_protocol_is_refused() {
         ),
         (change(r#"{"kind":"write","path":"/a"}"#), "`content` or"),
         (
-            r#"read task; echo '{"ask":"read","path":"etc/../../shadow"}'; read x; sleep 60"#.to_owned(),
+            r#"read task; echo '{"ask":"read","path":"etc/../../shadow"}'; read x; sleep 60"#
+                .to_owned(),
             "is not absolute",
         ),
         (
-            r#"read task; while :; do echo '{"ask":"stat","path":"/"}'; read -r x; done"#.to_owned(),
+            r#"read task; while :; do echo '{"ask":"stat","path":"/"}'; read -r x; done"#
+                .to_owned(),
             "more than 10000 files",
         ),
-        ("head -c 40000000 /dev/zero | tr '\\0' a; sleep 60".to_owned(), "more than 32 MiB"),
+        (
+            "head -c 40000000 /dev/zero | tr '\\0' a; sleep 60".to_owned(),
+            "more than 32 MiB",
+        ),
         // It asks without end, and reads no answer.
-        (r#"exec yes '{"ask":"list","path":"/etc"}'"#.to_owned(), "more than 10000 files"),
+        (
+            r#"exec yes '{"ask":"list","path":"/etc"}'"#.to_owned(),
+            "more than 10000 files",
+        ),
     ];
     for (script, expected) in cases {
         let setup = setup(&script, 120);
@@ -226,5 +249,8 @@ fn the_users_wish_to_stop_is_followed_and_writable_programs_are_not_run() {
     let path: &Path = &writable.program.path;
     fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
     let error = writable.plan().unwrap_err().to_string();
-    assert!(error.contains("is not run") && error.contains("chmod go-w"), "{error}");
+    assert!(
+        error.contains("is not run") && error.contains("chmod go-w"),
+        "{error}"
+    );
 }
