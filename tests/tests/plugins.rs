@@ -255,44 +255,47 @@ fn a_script_is_rehearsed_applied_and_undone_on_a_disk() {
     let examples = examples(dir.path());
     let disk = system_disk_with(dir.path(), "small", |tree| {
         fs::copy("/bin/busybox", tree.join("bin/busybox"))?;
-        for applet in [
-            "sh", "cat", "grep", "mkdir", "chmod", "chown", "adduser", "addgroup",
-        ] {
+        for applet in ["sh", "cat", "grep", "cut", "mkdir", "chown"] {
             std::os::unix::fs::symlink("busybox", tree.join("bin").join(applet))?;
         }
-        fs::write(tree.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
-        fs::write(tree.join("etc/group"), "root:x:0:\nnogroup:x:65534:\n")?;
+        fs::write(
+            tree.join("etc/passwd"),
+            "root:x:0:0:root:/root:/bin/sh\nops:x:1000:1001::/home/ops:/bin/sh\n",
+        )?;
         Ok(())
     })
     .unwrap();
     let fixed = run(refit()
-        .args(["fix", "--json", "--accel", "tcg", "--only", "monitor-user"])
-        .args(["--set", "monitor-user.name=watcher", "--fixups"])
+        .args(["fix", "--json", "--accel", "tcg", "--only", "login-key"])
+        .args(["--set", "login-key.account=ops"])
+        .args(["--set", "login-key.key=ssh-ed25519 AAAA site"])
+        .arg("--fixups")
         .arg(&examples)
         .arg(&disk))
     .unwrap();
     assert_eq!(fixed.code, Some(0), "{fixed:?}");
     let fixed = fixed.json().unwrap();
-    let ours = fixup(&fixed, "monitor-user");
+    let ours = fixup(&fixed, "login-key");
     assert_eq!(ours["verdict"], "change", "{ours:#}");
     let changes = ours["changes"].as_array().unwrap();
-    let passwd = changes
+    let keys = "/home/ops/.ssh/authorized_keys";
+    let written = changes
         .iter()
-        .find(|change| change["path"] == "/etc/passwd")
+        .find(|change| change["kind"] == "write" && change["path"] == keys)
         .unwrap();
-    assert!(
-        passwd["content"].as_str().unwrap().contains("\nwatcher:x:"),
-        "{passwd}"
-    );
-    let keys = "/var/lib/watcher/.ssh/authorized_keys";
-    assert!(
-        changes.iter().any(|change| change["path"] == keys),
-        "{ours:#}"
-    );
+    assert_eq!(written["content"], "ssh-ed25519 AAAA site\n");
+    let owned = changes
+        .iter()
+        .find(|change| change["kind"] == "chown" && change["path"] == keys)
+        .unwrap();
+    assert_eq!((&owned["uid"], &owned["gid"]), (&1000.into(), &1001.into()));
     assert_eq!(fixed["checked"], true);
 
     let undo = fixed["undo"].as_str().unwrap();
-    let undone = run(refit().args(["undo", "--accel", "tcg", undo]).arg(&disk)).unwrap();
+    let undone = run(refit()
+        .args(["undo", "--accel", "tcg", undo])
+        .arg(&disk))
+    .unwrap();
     assert_eq!(undone.code, Some(0), "{undone:?}");
 }
 

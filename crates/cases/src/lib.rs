@@ -140,6 +140,11 @@ impl Case {
         if place == Place::Disk && planned.verdict == VerdictKind::Blocked {
             return Err(NotRun(planned.reason).into());
         }
+        ensure!(
+            planned.verdict != VerdictKind::Failed,
+            "the fixup failed: {}",
+            planned.reason
+        );
         compare::with_golden(&planned, &self.folder.join("changes.json"), golden)?;
 
         let prepared = prepare(guest, backend, vec![id]).context("preparing the changes")?;

@@ -67,6 +67,11 @@ pub(crate) enum Source {
         /// The checksum that identifies it in `triggers` and `scripts.tar`.
         checksum: String,
     },
+    Rpm,
+    Pacman {
+        /// Its directory in the database.
+        dir: GuestPath,
+    },
 }
 
 impl Package {
