@@ -54,7 +54,15 @@ pub fn run(args: &CheckArgs, output: &Output, interrupt: &Interrupt) -> anyhow::
 fn text(checked: &Checked) -> String {
     let mut text = String::new();
     for fixup in &checked.fixups {
-        let _ = writeln!(text, "{BOLD}{}{RESET} ({}): ok", fixup.id, fixup.kind);
+        let has = |outcome| fixup.cases.iter().any(|case| case.outcome == outcome);
+        let state = if has(Outcome::Failed) {
+            "cases failed"
+        } else if has(Outcome::Skipped) {
+            "cases were skipped"
+        } else {
+            "ok"
+        };
+        let _ = writeln!(text, "{BOLD}{}{RESET} ({}): {state}", fixup.id, fixup.kind);
         if fixup.cases.is_empty() {
             let _ = writeln!(
                 text,
