@@ -254,6 +254,8 @@ fn a_script_is_rehearsed_applied_and_undone_on_a_disk() {
     let dir = tempfile::tempdir().unwrap();
     let examples = examples(dir.path());
     let disk = system_disk_with(dir.path(), "small", |tree| {
+        // Where a running system has its devices; the script says `2>/dev/null`.
+        fs::create_dir(tree.join("dev"))?;
         fs::copy("/bin/busybox", tree.join("bin/busybox"))?;
         for applet in ["sh", "cat", "grep", "cut", "mkdir", "chown"] {
             std::os::unix::fs::symlink("busybox", tree.join("bin").join(applet))?;
@@ -292,10 +294,7 @@ fn a_script_is_rehearsed_applied_and_undone_on_a_disk() {
     assert_eq!(fixed["checked"], true);
 
     let undo = fixed["undo"].as_str().unwrap();
-    let undone = run(refit()
-        .args(["undo", "--accel", "tcg", undo])
-        .arg(&disk))
-    .unwrap();
+    let undone = run(refit().args(["undo", "--accel", "tcg", undo]).arg(&disk)).unwrap();
     assert_eq!(undone.code, Some(0), "{undone:?}");
 }
 
