@@ -52,12 +52,55 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum FixupsCommand {
     /// List all of them
-    List,
+    List {
+        #[command(flatten)]
+        own: OwnFixupsArgs,
+    },
     /// Show one: what it does, and its parameters
     Show {
         /// Its identifier
         id: String,
+        #[command(flatten)]
+        own: OwnFixupsArgs,
     },
+    /// Check your own: whether they can be used, and do what their golden cases say
+    Check(CheckArgs),
+    /// Print a JSON schema for your own
+    Schema {
+        /// Of what
+        #[arg(value_enum)]
+        of: SchemaOf,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// The file fixup.toml
+    Toml,
+    /// The protocol of programs, refit/fixup/v1
+    Protocol,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// A directory of fixups, or the folder of one
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Write each case's changes.json anew, from what is planned now
+    #[arg(long)]
+    pub bless: bool,
+    /// Hardware virtualization for the cases of scripts: auto tries whether KVM really runs code
+    #[arg(long, value_enum, default_value_t = Accel::Auto)]
+    pub accel: Accel,
+}
+
+/// The user's own fixups.
+#[derive(Debug, Args)]
+pub struct OwnFixupsArgs {
+    /// Also the fixups in this directory (repeat for more); those in /etc/refit/fixups.d always take
+    /// part
+    #[arg(long = "fixups", value_name = "DIR")]
+    pub dirs: Vec<PathBuf>,
 }
 
 /// Where the guest is.
@@ -125,6 +168,8 @@ pub enum Accel {
 /// What the fixups are to do.
 #[derive(Debug, Args)]
 pub struct FixupArgs {
+    #[command(flatten)]
+    pub own: OwnFixupsArgs,
     /// Only these fixups
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub only: Vec<String>,

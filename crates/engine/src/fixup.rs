@@ -1,7 +1,10 @@
 //! What a fixup is, and what it answers.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::change::Change;
@@ -41,7 +44,9 @@ pub struct Info {
 }
 
 /// The order in which fixups plan and apply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Finding the root file system.
@@ -61,19 +66,20 @@ pub enum Phase {
 }
 
 /// One parameter of a fixup.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameter {
     /// The type of its value.
     pub r#type: ParameterType,
     /// Value when none is given.
+    #[schemars(with = "Option<serde_json::Value>")]
     pub default: Option<toml::Value>,
     /// What it is for.
     pub doc: String,
 }
 
 /// Type of a parameter's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ParameterType {
     /// `true` or `false`.
@@ -82,6 +88,29 @@ pub enum ParameterType {
     Integer,
     /// Text.
     String,
+}
+
+impl ParameterType {
+    /// Whether `value` is of this type.
+    #[must_use]
+    pub fn admits(self, value: &toml::Value) -> bool {
+        match self {
+            Self::Bool => value.is_bool(),
+            Self::Integer => value.is_integer(),
+            Self::String => value.is_str(),
+        }
+    }
+}
+
+/// For a message: "... must be TYPE".
+impl fmt::Display for ParameterType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bool => "true or false",
+            Self::Integer => "a whole number",
+            Self::String => "text",
+        })
+    }
 }
 
 /// What the user asks for and knows beside the guest itself.
@@ -144,10 +173,15 @@ impl From<Verdict> for Proposal {
 /// One fact that a fixup concludes from. Free form beside its source, because each fixup has facts
 /// of its own; serialised as one JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Evidence(pub BTreeMap<&'static str, String>);
+pub struct Evidence(pub BTreeMap<Cow<'static, str>, String>);
 
 impl<const N: usize> From<[(&'static str, String); N]> for Evidence {
     fn from(facts: [(&'static str, String); N]) -> Self {
-        Self(facts.into())
+        Self(
+            facts
+                .into_iter()
+                .map(|(key, value)| (Cow::Borrowed(key), value))
+                .collect(),
+        )
     }
 }

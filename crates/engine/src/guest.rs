@@ -28,7 +28,9 @@ const LINK_LIMIT: usize = 40;
 /// Reads go to the backend, with the planned changes laid over them (the *staged view*). Symbolic
 /// links are followed here, inside the guest's own tree, the same way for every backend; a link
 /// can never lead out of it. What was asked once is remembered, because a question to the
-/// appliance costs milliseconds.
+/// appliance costs milliseconds. A clone has a stage of its own: for a fixup that plans in several
+/// steps, each on what the steps before will leave.
+#[derive(Clone)]
 pub struct Guest<'b> {
     backend: &'b dyn Backend,
     facts: Facts,
@@ -240,6 +242,23 @@ impl<'b> Guest<'b> {
     /// If the backend cannot be read.
     pub fn resolve_parent(&self, path: &GuestPath) -> anyhow::Result<Option<GuestPath>> {
         self.walk(path, false)
+    }
+
+    /// Where the symbolic link `path` leads, as it is written; `None` if it is no link.
+    ///
+    /// # Errors
+    /// If the backend cannot be read.
+    pub fn read_link(&self, path: impl Into<GuestPath>) -> anyhow::Result<Option<Vec<u8>>> {
+        let Some(real) = self.resolve_parent(&path.into())? else {
+            return Ok(None);
+        };
+        match self.lstat_real(&real)? {
+            Some(Stat {
+                kind: FileKind::Symlink,
+                ..
+            }) => self.link_target(&real).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// The files in the archives at the end of an initramfs image: what was appended to it. Later

@@ -137,11 +137,25 @@ const LAYERS: &[(&str, &[&str])] = &[
         "refit-engine",
         &["refit-guestfs", "refit-image", "refit-machine"],
     ),
+    ("refit-cases", &["refit-engine", "refit-guestfs"]),
+    (
+        "refit-plugins",
+        &["refit-cases", "refit-engine", "refit-rules"],
+    ),
     ("refit-packages", &["refit-engine"]),
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
-    ("refit-fixups", &["refit-engine", "refit-machine"]),
+    ("refit-rules", &["refit-engine", "refit-packages"]),
+    (
+        "refit-fixups",
+        &[
+            "refit-engine",
+            "refit-machine",
+            "refit-packages",
+            "refit-rules",
+        ],
+    ),
     (
         "refit-convert",
         &[
@@ -155,10 +169,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         "refit-cli",
         &[
             "refit-boot",
+            "refit-cases",
             "refit-convert",
             "refit-engine",
             "refit-fixups",
             "refit-machine",
+            "refit-plugins",
             "refit-v2v",
         ],
     ),

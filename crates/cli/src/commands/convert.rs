@@ -12,12 +12,14 @@ use refit_v2v::{
 
 use super::{guest, plan, request};
 use crate::args::{ConvertArgs, InputKind, OutputFormat};
+use crate::catalogue::Catalogue;
 use crate::interrupt::Interrupt;
 use crate::output::{Exit, Output, UsageError};
 use crate::progress::Progress;
 
 pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow::Result<Exit> {
-    let catalogue = refit_fixups::all();
+    let catalogue = Catalogue::load(&args.fixups.own, interrupt)?;
+    let catalogue = catalogue.fixups();
     let selection = request::selection(&args.fixups, &catalogue)?;
     let request = request::request(&args.fixups, &catalogue)?;
     let options = Options {

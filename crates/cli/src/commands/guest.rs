@@ -52,7 +52,7 @@ pub fn disk_options(args: &GuestArgs) -> disks::Options {
 
 /// Whether the appliance must be emulated. The probe costs a fraction of a second where KVM works
 /// or is missing, and saves minutes where it opens but hangs.
-fn force_tcg(accel: Accel) -> bool {
+pub fn force_tcg(accel: Accel) -> bool {
     match accel {
         Accel::Tcg => true,
         Accel::Kvm => false,
