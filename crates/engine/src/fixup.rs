@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use refit_machine::Devices;
 use serde::{Deserialize, Serialize};
 
 use crate::change::Change;
@@ -23,6 +24,17 @@ pub trait Fixup: Sync {
     /// If the guest cannot be read or the parameters make no sense. The error is reported as
     /// verdict *failed* and the other fixups go on.
     fn plan(&self, guest: &Guest<'_>, request: &Request) -> anyhow::Result<Proposal>;
+
+    /// Which devices the machine should have, given what drivers `guest` has where it needs them; `None`
+    /// if this fixup has no say. `guest` shows the result of the whole plan. Asked by a conversion that
+    /// does not ask virt-v2v, whether or not this fixup was to change anything.
+    ///
+    /// # Errors
+    /// If the guest cannot be read.
+    fn devices(&self, guest: &Guest<'_>) -> anyhow::Result<Option<Devices>> {
+        let _ = guest;
+        Ok(None)
+    }
 }
 
 /// A fixup's `fixup.toml`.

@@ -1,5 +1,7 @@
 //! Opening a guest's disks in the appliance: launch, decrypt, find the operating system, mount.
 
+mod search;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -97,6 +99,8 @@ pub enum OpenError {
         name: String,
         /// The file systems that are there.
         seen: String,
+        /// The firmware that the disks are made for.
+        firmware: Firmware,
     },
     /// There are several.
     #[error("{name} holds several operating systems: {}. Choose one with --os-device", list(.roots))]
@@ -127,6 +131,8 @@ pub enum OpenError {
         name: String,
         /// The volumes that stayed closed, each with the reason.
         devices: Vec<String>,
+        /// The firmware that the disks are made for.
+        firmware: Firmware,
     },
     /// The appliance did not start.
     #[error(
@@ -160,14 +166,25 @@ pub fn open(
 ) -> Result<(GuestfsBackend, Hints), OpenError> {
     let handle = launch(drives, options)?;
     let locked = decrypt(&handle, &options.keys)?;
-    let roots = handle
+    let mut roots = handle
         .inspect_os()
         .context("looking for operating systems")?;
+    let mut found = Vec::new();
+    if roots.is_empty() {
+        found = search::systems(&handle)?;
+        roots = found.iter().map(|found| found.root.clone()).collect();
+    }
     let root = choose(&handle, name, &roots, options.os_device.as_deref(), locked)?;
+    let mountpoints = match found.into_iter().find(|found| found.root == root) {
+        Some(found) => found.mounts,
+        None => handle
+            .inspect_get_mountpoints(root)
+            .context("reading the guest's mount points")?,
+    };
     let read_only = drives
         .iter()
         .all(|drive| drive.access == DriveAccess::ThrowAway);
-    let mounts = mount(&handle, root, read_only)?;
+    let mounts = mount(&handle, root, mountpoints, read_only)?;
     let hints = hints(&handle, root, mounts)?;
     Ok((GuestfsBackend::new(handle, name.to_owned()), hints))
 }
@@ -285,10 +302,12 @@ fn choose<'r>(
         ([], _) if !locked.is_empty() => Err(OpenError::Encrypted {
             name: name.to_owned(),
             devices: locked,
+            firmware: firmware(handle)?,
         }),
         ([], _) => Err(OpenError::NoOperatingSystem {
             name: name.to_owned(),
             seen: seen(handle),
+            firmware: firmware(handle)?,
         }),
         (_, Some(device)) => roots
             .iter()
@@ -342,15 +361,17 @@ fn seen(handle: &Handle) -> String {
     }
 }
 
-fn mount(handle: &Handle, root: &[u8], read_only: bool) -> anyhow::Result<Vec<Mount>> {
+fn mount(
+    handle: &Handle,
+    root: &[u8],
+    mountpoints: Vec<(Vec<u8>, Vec<u8>)>,
+    read_only: bool,
+) -> anyhow::Result<Vec<Mount>> {
     let mut mounts = Vec::new();
-    for (path, device) in handle
-        .inspect_get_mountpoints(root)
-        .context("reading the guest's mount points")?
-    {
+    for (path, device) in mountpoints {
         // Its fstab may name the disk by a number that it has in the guest and not here.
         let device = if path == b"/" { root.to_vec() } else { device };
-        let mounted = if read_only {
+        let mounted = if read_only || search::is_sealed(handle, &device) {
             handle.mount_ro(&device, &path)
         } else {
             handle.mount(&device, &path)
@@ -379,13 +400,10 @@ fn mount(handle: &Handle, root: &[u8], read_only: bool) -> anyhow::Result<Vec<Mo
 
 fn hints(handle: &Handle, root: &[u8], mounts: Vec<Mount>) -> anyhow::Result<Hints> {
     let known = |text: refit_guestfs::Result<String>| text.ok().filter(|text| text != "unknown");
-    let os = match handle
-        .inspect_get_type(root)
-        .context("asking for the kind of system")?
-        .as_str()
-    {
-        "linux" => Some(Os::Linux),
-        "windows" => Some(Os::Windows),
+    // libguestfs answers for what it found itself.
+    let os = match handle.inspect_get_type(root).as_deref() {
+        Ok("linux") => Some(Os::Linux),
+        Ok("windows") => Some(Os::Windows),
         _ => None,
     };
     let major = handle.inspect_get_major_version(root).unwrap_or(0);

@@ -2,7 +2,6 @@
 
 use std::{
     io::Read,
-    os::unix::process::CommandExt,
     path::Path,
     process::{Child, ChildStdout, Command},
     sync::OnceLock,
@@ -44,9 +43,7 @@ pub fn copy(
         .args(["-p", "-W", "-m", REQUESTS])
         .args(["-f", source.1.as_str(), "-O", target.1.as_str()])
         .arg(source.0)
-        .arg(target.0)
-        // Ctrl-C on the terminal is for refit, which then ends this.
-        .process_group(0);
+        .arg(target.0);
     let (child, errors) = call.spawn()?;
     let mut child = KillOnDrop(child);
     let mut finished = true;

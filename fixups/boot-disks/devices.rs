@@ -1,0 +1,49 @@
+//! Which devices the machine may have.
+
+use refit_engine::{Guest, Kernel};
+use refit_machine::{Devices, DiskBus, NicModel};
+
+use super::drivers::{Outcome, alone, examine};
+use super::modules::Modules;
+use super::stable;
+use super::tool::Tool;
+
+/// What the newest kernel drives, with its initramfs as `guest` shows it: virtio where it does, else what
+/// every kernel drives. A disk that the guest finds by a name like `/dev/sda1` stays on a bus that gives such
+/// names. `None` without a kernel.
+///
+/// # Errors
+/// If the guest cannot be read.
+pub(super) fn of(guest: &Guest<'_>) -> anyhow::Result<Option<Devices>> {
+    let kernels = &guest.facts().kernels;
+    let has_image = |kernel: &&Kernel| kernel.image.is_some();
+    // Flatcar and others keep the image where it is not looked for.
+    let Some(kernel) = kernels.iter().find(has_image).or_else(|| kernels.first()) else {
+        return Ok(None);
+    };
+    let initramfs = match &kernel.initramfs {
+        Some(path) => guest.resolve(path)?,
+        None => None,
+    };
+    let (release, outcome) = match initramfs {
+        Some(path) => examine(guest, Tool::of(guest)?, kernel, &path)?,
+        None => (kernel.release.clone(), alone(guest, kernel)?),
+    };
+    let modules = Modules::read(guest, &release)?;
+    let has = |name: &str| modules.as_ref().is_some_and(|modules| modules.has(name));
+    let ready = matches!(outcome, Outcome::Ready { .. } | Outcome::Appended { .. });
+    let names = stable::plan(guest)?;
+    let named = names.changes.is_empty() && !names.is_blocked();
+    Ok(Some(Devices {
+        disk: if ready && named && has("virtio_blk") {
+            DiskBus::Virtio
+        } else {
+            DiskBus::Sata
+        },
+        nic: if has("virtio_pci") && has("virtio_net") {
+            NicModel::Virtio
+        } else {
+            NicModel::E1000e
+        },
+    }))
+}
