@@ -4,13 +4,14 @@ use refit_engine::{Guest, Kernel};
 use refit_machine::{Devices, DiskBus, NicModel};
 
 use super::drivers::{Outcome, alone, examine};
+use super::lvm;
 use super::modules::Modules;
 use super::stable;
 use super::tool::Tool;
 
 /// What the newest kernel drives, with its initramfs as `guest` shows it: virtio where it does, else what
-/// every kernel drives. A disk that the guest finds by a name like `/dev/sda1` stays on a bus that gives such
-/// names. `None` without a kernel.
+/// every kernel drives. A disk that the guest, or its LVM, goes by a name like `/dev/sda1` for stays on a bus
+/// that gives such names. `None` without a kernel.
 ///
 /// # Errors
 /// If the guest cannot be read.
@@ -32,8 +33,9 @@ pub(super) fn of(guest: &Guest<'_>) -> anyhow::Result<Option<Devices>> {
     let modules = Modules::read(guest, &release)?;
     let has = |name: &str| modules.as_ref().is_some_and(|modules| modules.has(name));
     let ready = matches!(outcome, Outcome::Ready { .. } | Outcome::Appended { .. });
-    let names = stable::plan(guest)?;
-    let named = names.changes.is_empty() && !names.is_blocked();
+    let named = [stable::plan(guest)?, lvm::plan(guest)?]
+        .iter()
+        .all(|part| part.changes.is_empty() && !part.is_blocked());
     Ok(Some(Devices {
         disk: if ready && named && has("virtio_blk") {
             DiskBus::Virtio

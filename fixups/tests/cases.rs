@@ -35,6 +35,8 @@ struct Params {
     /// What the appliance would tell of the disks.
     #[serde(default)]
     device: Vec<Device>,
+    /// The devices that the fixup asks for once the plan is carried out; not looked at if absent.
+    devices: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -174,6 +176,7 @@ fn check(fixup: &'static dyn Fixup, case: &Path) -> Result<()> {
     copy(&case.join("guest"), root.path()).context("copying the guest")?;
     set_up(&params.setup, root.path()).context("setting up the guest")?;
     let hints = hints(&params);
+    let devices = params.devices.clone();
     let request = request(&fixup.info().id, params)?;
     let before = tree(root.path())?;
 
@@ -181,6 +184,10 @@ fn check(fixup: &'static dyn Fixup, case: &Path) -> Result<()> {
     let mut guest = Guest::inspect(&backend, &hints)?;
     let planned = plan_with(fixup, &mut guest, &request)?;
     compare(&planned, &case.join("changes.json"))?;
+    if let Some(expected) = devices {
+        let found = serde_json::to_value(fixup.devices(&guest)?)?;
+        ensure!(found == serde_json::to_value(expected)?, "devices: {found}");
+    }
 
     let id = fixup.info().id.clone();
     let prepared = prepare(guest, &backend, vec![id]).context("preparing")?;

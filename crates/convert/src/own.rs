@@ -92,7 +92,7 @@ fn machine(run: &Run<'_>, disks: usize) -> Machine {
                 given => given
                     .iter()
                     .map(|nic| Nic {
-                        mac: Some(nic.mac),
+                        mac: nic.replaces.or(Some(nic.mac)),
                         ..Nic::default()
                     })
                     .collect(),

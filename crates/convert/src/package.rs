@@ -22,6 +22,7 @@ pub(crate) fn publish(
     warning: Option<String>,
     start: Instant,
 ) -> anyhow::Result<Conversion> {
+    hardware::replace_macs(&mut made.machine, &run.options.nics);
     let (staging, name, format) = (&run.staging, run.name(), run.format());
     let log = staging.final_path(LOG);
     let files = Files {
