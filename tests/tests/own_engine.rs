@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::{self, File};
+use std::io::{Seek as _, SeekFrom};
 use std::path::Path;
 use std::process::Command;
 
@@ -104,7 +105,7 @@ fn a_guest_that_virt_v2v_refuses_is_converted_and_boots() {
             && converted
                 .stderr
                 .contains("an unknown distribution: inspection could not detect")
-            && converted.stderr.contains("; refit converts it itself"),
+            && converted.stderr.contains("; refit goes on without it"),
         "virt-v2v was asked first: {converted:?}"
     );
     assert_eq!(digest(), before, "the source is untouched");
@@ -251,4 +252,102 @@ fn disks_of_which_nothing_is_known_are_delivered_on_compatible_hardware() {
         again.stderr.contains("is not empty") && again.stderr.contains("nothing in it is ever"),
         "{again:?}"
     );
+}
+
+/// The layout of Flatcar (two `/usr` under dm-verity, the root almost empty), which libguestfs 1.48 does not
+/// find, and whose `/usr` must stay as it is to the last bit.
+#[test]
+fn a_system_with_a_sealed_usr_is_found_and_its_usr_left_alone() {
+    const MIB: usize = 1 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let write = |path: &str, text: &str| {
+        fs::create_dir_all(at(path).parent().unwrap()).unwrap();
+        fs::write(at(path), text).unwrap();
+    };
+    write(
+        "usr/lib/os-release",
+        "NAME=\"Flatcar Container Linux by Kinvolk\"\nID=flatcar\nVERSION_ID=3975.2.2\n\
+         PRETTY_NAME=\"Flatcar Container Linux by Kinvolk 3975.2.2 (Oklo)\"\n",
+    );
+    write("usr/lib/modules/6.6.54-flatcar/modules.dep", "");
+    write(
+        "usr/lib/modules/6.6.54-flatcar/modules.builtin",
+        "kernel/virtio_pci.ko\nkernel/virtio_blk.ko\nkernel/virtio_net.ko\n",
+    );
+    fs::create_dir(at("usr/bin")).unwrap();
+    fs::copy("/bin/true", at("usr/bin/bash")).unwrap();
+    write("root/etc/hostname", "core1\n");
+    for sub in ["usr", "var", "home"] {
+        fs::create_dir(at("root").join(sub)).unwrap();
+    }
+    for (link, target) in [
+        ("root/lib", "usr/lib"),
+        ("root/bin", "usr/bin"),
+        ("root/etc/os-release", "../usr/lib/os-release"),
+    ] {
+        std::os::unix::fs::symlink(target, at(link)).unwrap();
+    }
+    let disk = at("flatcar.img");
+    let mut image = File::create(&disk).unwrap();
+    image.set_len(100 << 20).unwrap();
+    fs::write(
+        at("layout"),
+        "label: gpt\n\
+         3: start=2048, size=32M, type=5dfbf5f4-2848-4bac-aa5e-0d9a20b745a6, name=USR-A\n\
+         4: size=16M, type=5dfbf5f4-2848-4bac-aa5e-0d9a20b745a6, name=USR-B\n\
+         9: size=48M, type=3884dd41-8582-4404-b9a8-e9b84f2df50e, name=ROOT\n",
+    )
+    .unwrap();
+    must(
+        Command::new("sfdisk")
+            .arg("-q")
+            .arg(&disk)
+            .stdin(File::open(at("layout")).unwrap()),
+    )
+    .unwrap();
+    for (tree, size, start) in [("usr", "32M", 1), ("root", "48M", 49)] {
+        let file_system = at("file-system");
+        must(
+            Command::new("mkfs.ext4")
+                .args(["-q", "-F", "-d"])
+                .arg(at(tree))
+                .arg(&file_system)
+                .arg(size),
+        )
+        .unwrap();
+        image.seek(SeekFrom::Start(start << 20)).unwrap();
+        std::io::copy(&mut File::open(&file_system).unwrap(), &mut image).unwrap();
+        fs::remove_file(&file_system).unwrap();
+    }
+    let converted = convert(
+        dir.path(),
+        &["--engine", "refit", "--output-format", "raw", "flatcar.img"],
+    );
+    let report = converted.json().unwrap();
+    let found = &report["fixups"]["guest"];
+    assert_eq!(
+        (&found["distro"], &found["hostname"]),
+        (&"flatcar".into(), &"core1".into()),
+        "{converted:?}"
+    );
+    assert_eq!(
+        found["mounts"],
+        serde_json::json!([
+            {"device": "/dev/sda9", "path": "/"},
+            {"device": "/dev/sda3", "path": "/usr"},
+        ])
+    );
+    assert_eq!(
+        (
+            &report["machine"]["disks"][0]["bus"],
+            &report["machine"]["nics"][0]["model"]
+        ),
+        (&"virtio".into(), &"virtio".into()),
+        "{report:#}"
+    );
+    let usr = MIB..33 * MIB;
+    let before = fs::read(&disk).unwrap();
+    let after = fs::read(at("out").join("flatcar-disk0.raw")).unwrap();
+    assert!(before[usr.clone()] == after[usr], "/usr is untouched");
 }

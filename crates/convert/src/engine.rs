@@ -48,8 +48,8 @@ pub enum Fallback {
 impl fmt::Display for Fallback {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(words) => write!(f, "{words}; refit converts it itself"),
-            Self::NotInstalled => write!(f, "virt-v2v is not installed; refit converts by itself"),
+            Self::Refused(words) => write!(f, "{words}; refit goes on without it"),
+            Self::NotInstalled => write!(f, "virt-v2v is not installed; refit goes on without it"),
         }
     }
 }
@@ -63,7 +63,7 @@ impl Choice {
     /// Whether refit takes over after this error.
     pub(crate) fn after(self, error: &ConvertError) -> Option<Fallback> {
         (self == Self::Auto && error.kind.refuses_guest())
-            .then(|| Fallback::Refused(error.to_string()))
+            .then(|| Fallback::Refused(error.to_string().trim_end_matches('.').to_owned()))
     }
 }
 

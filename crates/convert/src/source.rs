@@ -136,22 +136,30 @@ fn stored(path: &Path, format: Option<&str>, options: &ImageOptions) -> anyhow::
 }
 
 fn member(archive: &Path, members: &[ova::Member], name: &str) -> anyhow::Result<SourceDisk> {
-    let mut found = members.iter().filter(|member| member.name == name);
-    let Some(member) = found.next() else {
-        bail!(
-            "{} holds no {name:?}, which its description names",
-            archive.display()
-        );
-    };
-    if found.next().is_some() {
-        bail!("{} holds {name:?} several times", archive.display());
-    }
+    let member = find(members, name)
+        .with_context(|| format!("looking for {name:?} in {}", archive.display()))?;
     let image = Member::probe(archive, name, member.offset, member.size)?;
     Ok(SourceDisk::Stored {
         name: image.filename().to_owned(),
         format: Format::Vmdk,
         size: image.virtual_size(),
     })
+}
+
+/// The one member with this name; whatever directory it is in, since names in a description go from its own.
+fn find<'m>(members: &'m [ova::Member], name: &str) -> anyhow::Result<&'m ova::Member> {
+    let file_name = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
+    let exact = |member: &&ova::Member| member.name.trim_start_matches("./") == name;
+    let mut found: Vec<_> = members.iter().filter(exact).collect();
+    if found.is_empty() {
+        let alike = |member: &&ova::Member| file_name(&member.name) == file_name(name);
+        found = members.iter().filter(alike).collect();
+    }
+    match found.as_slice() {
+        [member] => Ok(member),
+        [] => bail!("there is no such file; fetch the archive again"),
+        _ => bail!("there are several files of that name"),
+    }
 }
 
 /// An appliance comes from anywhere: what its description names lies in its own directory.
@@ -180,6 +188,29 @@ mod tests {
                 ..Machine::default()
             }),
             warning: None,
+        }
+    }
+
+    #[test]
+    fn members_by_the_descriptions_names() {
+        let members: Vec<ova::Member> = ["./a.vmdk", "sub/b.vmdk", "x/c.vmdk", "y/c.vmdk"]
+            .into_iter()
+            .zip(0..)
+            .map(|(name, offset)| ova::Member {
+                name: name.to_owned(),
+                offset,
+                size: 1,
+            })
+            .collect();
+        for (name, offset) in [
+            ("a.vmdk", Some(0)),
+            ("b.vmdk", Some(1)),
+            ("c.vmdk", None),
+            ("y/c.vmdk", Some(3)),
+            ("d.vmdk", None),
+        ] {
+            let found = find(&members, name).ok().map(|member| member.offset);
+            assert_eq!(found, offset, "{name}");
         }
     }
 
