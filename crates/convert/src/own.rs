@@ -87,16 +87,7 @@ fn machine(run: &Run<'_>, disks: usize) -> Machine {
         Some(machine) => machine.clone(),
         None => Machine {
             vcpus: 1,
-            nics: match run.options.nics.as_slice() {
-                [] => vec![Nic::default()],
-                given => given
-                    .iter()
-                    .map(|nic| Nic {
-                        mac: nic.replaces.or(Some(nic.mac)),
-                        ..Nic::default()
-                    })
-                    .collect(),
-            },
+            nics: cards(&run.options.nics),
             disks: vec![Disk::default(); disks],
             ..Machine::default()
         },
@@ -106,11 +97,32 @@ fn machine(run: &Run<'_>, disks: usize) -> Machine {
     machine
 }
 
+/// One card for each hardware address that the user names; one without an address if there are none.
+fn cards(given: &[refit_engine::Nic]) -> Vec<Nic> {
+    let mut cards = Vec::new();
+    for nic in given {
+        let card = Nic {
+            mac: nic.replaces.or(Some(nic.mac)),
+            ..Nic::default()
+        };
+        // An address may be named again, with another IP address.
+        if !cards.contains(&card) {
+            cards.push(card);
+        }
+    }
+    if cards.is_empty() {
+        cards.push(Nic::default());
+    }
+    cards
+}
+
 /// Whether the error means that nothing is known of the guest: the firmware that its disks are made for, and
 /// why.
 fn unknown(error: &anyhow::Error, choice: Choice) -> Option<(Firmware, String)> {
     match error.downcast_ref()? {
-        OpenError::NoOperatingSystem { firmware, .. } => Some((*firmware, format!("{error:#}"))),
+        OpenError::NoOperatingSystem { firmware, .. } | OpenError::Foreign { firmware, .. } => {
+            Some((*firmware, format!("{error:#}")))
+        }
         // A forgotten key is the likelier cause, unless the user wants it this way.
         OpenError::Encrypted { firmware, .. } if choice == Choice::Refit => {
             Some((*firmware, format!("{error:#}")))
@@ -224,6 +236,12 @@ mod tests {
             devices: Vec::new(),
             firmware: Firmware::Bios,
         };
+        let foreign = || OpenError::Foreign {
+            name: "d".to_owned(),
+            product: "freebsd 14.1".to_owned(),
+            reason: "unknown file system".to_owned(),
+            firmware: Firmware::Uefi,
+        };
         let several = || OpenError::SeveralOperatingSystems {
             name: "d".to_owned(),
             roots: Vec::new(),
@@ -231,6 +249,7 @@ mod tests {
         for (error, choice, firmware) in [
             (none(), Choice::Auto, Some(Firmware::Uefi)),
             (none(), Choice::Refit, Some(Firmware::Uefi)),
+            (foreign(), Choice::Auto, Some(Firmware::Uefi)),
             (encrypted(), Choice::Auto, None),
             (encrypted(), Choice::Refit, Some(Firmware::Bios)),
             (several(), Choice::Refit, None),
@@ -242,6 +261,26 @@ mod tests {
                 assert!(why.starts_with("opening d: "), "{why}");
             }
         }
+    }
+
+    #[test]
+    fn a_bare_disk_has_the_cards_that_are_named() {
+        let macs = |given: &[&str]| -> Vec<Option<String>> {
+            let given: Vec<_> = given.iter().map(|text| text.parse().unwrap()).collect();
+            let macs = cards(&given).into_iter().map(|card| card.mac);
+            macs.map(|mac| mac.map(|mac| mac.to_string())).collect()
+        };
+        let (one, two) = ("00:50:56:00:00:01", "00:50:56:00:00:02");
+        assert_eq!(macs(&[]), [None]);
+        assert_eq!(
+            macs(&[one, two, "00:50:56:00:00:01=10.0.0.1/24"]),
+            [Some(one.to_owned()), Some(two.to_owned())]
+        );
+        // Replaced once the fixups know both.
+        assert_eq!(
+            macs(&["00:50:56:00:00:01=>52:54:00:00:00:01"]),
+            [Some(one.to_owned())]
+        );
     }
 
     #[test]

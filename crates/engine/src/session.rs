@@ -134,6 +134,18 @@ pub enum OpenError {
         /// The firmware that the disks are made for.
         firmware: Firmware,
     },
+    /// It is neither Linux nor Windows, and cannot even be looked at.
+    #[error("{name} holds {product}, whose root file system cannot be mounted here: {reason}")]
+    Foreign {
+        /// The disks.
+        name: String,
+        /// What it is.
+        product: String,
+        /// Why it cannot be mounted.
+        reason: String,
+        /// The firmware that the disks are made for.
+        firmware: Firmware,
+    },
     /// The appliance did not start.
     #[error(
         "the libguestfs appliance did not start: {reason}. `refit doctor` tells what is missing"
@@ -184,7 +196,19 @@ pub fn open(
     let read_only = drives
         .iter()
         .all(|drive| drive.access == DriveAccess::ThrowAway);
-    let mounts = mount(&handle, root, mountpoints, read_only)?;
+    let mounts = match mount(&handle, root, mountpoints, read_only) {
+        Ok(mounts) => mounts,
+        // UFS needs options that only inspection knows, and is never written to.
+        Err(error) if !matches!(kind(&handle, root).as_str(), "linux" | "windows" | "") => {
+            return Err(OpenError::Foreign {
+                name: name.to_owned(),
+                product: describe(&handle, root),
+                reason: format!("{error:#}"),
+                firmware: firmware(&handle)?,
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
     let hints = hints(&handle, root, mounts)?;
     Ok((GuestfsBackend::new(handle, name.to_owned()), hints))
 }
@@ -346,6 +370,11 @@ fn describe(handle: &Handle, root: &[u8]) -> String {
     }
 }
 
+/// libguestfs's word for the kind of system (`linux`, `freebsd`); empty for one that it did not find itself.
+fn kind(handle: &Handle, root: &[u8]) -> String {
+    handle.inspect_get_type(root).unwrap_or_default()
+}
+
 /// The file systems that are there, for the message that there is no operating system.
 fn seen(handle: &Handle) -> String {
     let found = handle.list_filesystems().unwrap_or_default();
@@ -400,10 +429,9 @@ fn mount(
 
 fn hints(handle: &Handle, root: &[u8], mounts: Vec<Mount>) -> anyhow::Result<Hints> {
     let known = |text: refit_guestfs::Result<String>| text.ok().filter(|text| text != "unknown");
-    // libguestfs answers for what it found itself.
-    let os = match handle.inspect_get_type(root).as_deref() {
-        Ok("linux") => Some(Os::Linux),
-        Ok("windows") => Some(Os::Windows),
+    let os = match kind(handle, root).as_str() {
+        "linux" => Some(Os::Linux),
+        "windows" => Some(Os::Windows),
         _ => None,
     };
     let major = handle.inspect_get_major_version(root).unwrap_or(0);

@@ -238,7 +238,7 @@ pub struct Fixed {
 /// the changes afterwards; nothing is committed. `name` is for messages.
 ///
 /// # Errors
-/// If any of it fails: [`OpenError`] is in the chain if it was the opening. The overlays are to be thrown
+/// If any of it fails: [`OpenError`](crate::OpenError) is in the chain if it was the opening. The overlays are to be thrown
 /// away then.
 pub fn fix_overlays(
     overlays: &[PathBuf],
