@@ -18,10 +18,22 @@ use super::tool::Tool;
 pub(super) fn of(guest: &Guest<'_>) -> anyhow::Result<Option<Devices>> {
     let kernels = &guest.facts().kernels;
     let has_image = |kernel: &&Kernel| kernel.image.is_some();
-    // Flatcar and others keep the image where it is not looked for.
-    let Some(kernel) = kernels.iter().find(has_image).or_else(|| kernels.first()) else {
-        return Ok(None);
+    let mut driven = match kernels.iter().find(has_image).or_else(|| kernels.first()) {
+        Some(kernel) => driven_by(guest, kernel)?,
+        None => match driven_by_modules_alone(guest)? {
+            Some(driven) => driven,
+            None => return Ok(None),
+        },
     };
+    for part in [stable::plan(guest)?, lvm::plan(guest)?] {
+        if !part.changes.is_empty() || part.is_blocked() {
+            driven.disk = DiskBus::Sata;
+        }
+    }
+    Ok(Some(driven))
+}
+
+fn driven_by(guest: &Guest<'_>, kernel: &Kernel) -> anyhow::Result<Devices> {
     let initramfs = match &kernel.initramfs {
         Some(path) => guest.resolve(path)?,
         None => None,
@@ -33,11 +45,8 @@ pub(super) fn of(guest: &Guest<'_>) -> anyhow::Result<Option<Devices>> {
     let modules = Modules::read(guest, &release)?;
     let has = |name: &str| modules.as_ref().is_some_and(|modules| modules.has(name));
     let ready = matches!(outcome, Outcome::Ready { .. } | Outcome::Appended { .. });
-    let named = [stable::plan(guest)?, lvm::plan(guest)?]
-        .iter()
-        .all(|part| part.changes.is_empty() && !part.is_blocked());
-    Ok(Some(Devices {
-        disk: if ready && named && has("virtio_blk") {
+    Ok(Devices {
+        disk: if ready && has("virtio_blk") {
             DiskBus::Virtio
         } else {
             DiskBus::Sata
@@ -47,5 +56,27 @@ pub(super) fn of(guest: &Guest<'_>) -> anyhow::Result<Option<Devices>> {
         } else {
             NicModel::E1000e
         },
-    }))
+    })
+}
+
+/// Flatcar and its relatives keep the image where it is not looked for, with an initramfs inside. Whichever
+/// kernel boots, all must drive a device.
+fn driven_by_modules_alone(guest: &Guest<'_>) -> anyhow::Result<Option<Devices>> {
+    let mut all: Option<Devices> = None;
+    for entry in guest.list("/lib/modules")? {
+        let kernel = Kernel {
+            release: String::from_utf8_lossy(&entry.name).into_owned(),
+            image: None,
+            initramfs: None,
+        };
+        let one = driven_by(guest, &kernel)?;
+        let all = all.get_or_insert(one);
+        if one.disk == DiskBus::Sata {
+            all.disk = DiskBus::Sata;
+        }
+        if one.nic == NicModel::E1000e {
+            all.nic = NicModel::E1000e;
+        }
+    }
+    Ok(all)
 }
