@@ -175,6 +175,13 @@ impl Case {
             planned.reason
         );
         compare::with_golden(&planned, &self.folder.join("changes.json"), golden)?;
+        if let Some(expected) = &self.params.devices {
+            let found = serde_json::to_value(fixup.devices(&guest)?)?;
+            ensure!(
+                found == serde_json::to_value(expected)?,
+                "params.toml: devices must be {found}"
+            );
+        }
 
         let prepared = prepare(guest, backend, vec![id]).context("preparing the changes")?;
         prepared.execute(backend).context("applying the changes")?;

@@ -19,6 +19,8 @@ pub(crate) struct Params {
     /// What the appliance would tell of the disks.
     #[serde(default)]
     device: Vec<Device>,
+    /// The devices that the fixup asks for once the plan is carried out; not looked at if absent.
+    pub(crate) devices: Option<BTreeMap<String, String>>,
     /// Parameters of the fixup, as `--set` gives them.
     #[serde(default)]
     parameters: BTreeMap<String, toml::Value>,

@@ -35,7 +35,7 @@ pub enum Command {
     Undo(UndoArgs),
     /// Finish or abandon a commit that was interrupted
     Recover(RecoverArgs),
-    /// Convert with virt-v2v, apply the fixups, describe the result
+    /// Convert with virt-v2v or without, apply the fixups, describe the result
     Convert(ConvertArgs),
     /// Boot the disks in qemu on a throw-away overlay and report
     Boot(BootArgs),
@@ -274,9 +274,12 @@ pub struct ConvertArgs {
     /// Format of an input disk; detected if not given
     #[arg(long)]
     pub format: Option<String>,
-    /// Trust backing files and extents outside of an input disk's own directory
+    /// Trust files that the input refers to outside of its own directory
     #[arg(long)]
     pub allow_outside: bool,
+    /// What converts the guest
+    #[arg(long, value_enum, default_value_t = Engine::Auto)]
+    pub engine: Engine,
     /// Format of the resulting disks
     #[arg(long, value_enum, default_value_t = OutputFormat::Qcow2)]
     pub output_format: OutputFormat,
@@ -298,6 +301,16 @@ pub enum InputKind {
     Ova,
     Vmx,
     Libvirtxml,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// virt-v2v; refit itself if virt-v2v does not convert such guests, or is not installed
+    Auto,
+    /// virt-v2v, then the fixups
+    VirtV2v,
+    /// The fixups alone: faster, for Linux. Any other guest is delivered as it is, on SATA and e1000e
+    Refit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -326,7 +339,8 @@ pub struct BootArgs {
     /// Bus of the disks: virtio, virtio-scsi or sata
     #[arg(long, default_value = "virtio")]
     pub bus: String,
-    /// Hardware to present: virtio, or vmware to see a guest as it was before the move
+    /// Hardware to present: virtio; compatible (SATA, e1000e) for a guest without virtio drivers; or
+    /// vmware to see a guest as it was before the move
     #[arg(long, default_value = "virtio")]
     pub hardware: String,
     /// Hardware virtualization: auto tries whether KVM really runs code

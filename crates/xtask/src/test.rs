@@ -160,6 +160,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "refit-convert",
         &[
             "refit-engine",
+            "refit-image",
             "refit-kubevirt",
             "refit-machine",
             "refit-v2v",
