@@ -4,6 +4,8 @@ use refit_engine::Fixup;
 
 #[path = "boot-disks/mod.rs"]
 pub mod boot_disks;
+#[path = "boot-loader/mod.rs"]
+mod boot_loader;
 pub mod network;
 #[path = "nic-config/mod.rs"]
 pub mod nic_config;
