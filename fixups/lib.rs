@@ -6,11 +6,13 @@ use refit_engine::Fixup;
 pub mod boot_disks;
 #[path = "boot-loader/mod.rs"]
 mod boot_loader;
+pub mod console;
 pub mod network;
 #[path = "nic-config/mod.rs"]
 pub mod nic_config;
 #[path = "nic-names/mod.rs"]
 pub mod nic_names;
+mod parameters;
 
 /// Every built-in fixup. The engine puts them in the order of their phases; those of one phase stay in
 /// this order.
@@ -18,6 +20,7 @@ pub mod nic_names;
 pub fn all() -> Vec<&'static dyn Fixup> {
     vec![
         &boot_disks::BootDisks,
+        &console::Console,
         // Before `nic-names`, which takes the configuration as it will be.
         &nic_config::NicConfig,
         &nic_names::NicNames,
