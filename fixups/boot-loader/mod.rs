@@ -180,6 +180,11 @@ impl BootFile {
         }
     }
 
+    /// Whether a line may be added at the end: not in the middle of a quoted value.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.format != Format::Shell || shell::is_complete(&self.text)
+    }
+
     /// The arguments of one command line with their places. A quotation mark keeps what follows
     /// together, as the kernel has it.
     pub(crate) fn arguments<'t>(

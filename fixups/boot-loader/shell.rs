@@ -19,6 +19,7 @@ struct Assignment<'t> {
 /// (update-extlinux) and `*_APPEND` (SUSE's perl-Bootloader).
 pub(super) fn command_lines(text: &str) -> Vec<CommandLine> {
     assignments(text)
+        .0
         .into_iter()
         .filter_map(|one| {
             let holds_arguments = one.name.starts_with("GRUB_CMDLINE_")
@@ -39,9 +40,14 @@ pub(super) fn command_lines(text: &str) -> Vec<CommandLine> {
         .collect()
 }
 
-/// Every simple assignment that begins a line. A quoted value may go on over several lines; what
-/// is put together from several quoted parts is passed over.
-fn assignments(text: &str) -> Vec<Assignment<'_>> {
+/// Whether every quoted value ends, so that a line could be added.
+pub(super) fn is_complete(text: &str) -> bool {
+    assignments(text).1
+}
+
+/// Every simple assignment that begins a line, and whether the last one ends. A quoted value may go
+/// on over several lines; what is put together from several quoted parts is passed over.
+fn assignments(text: &str) -> (Vec<Assignment<'_>>, bool) {
     let mut found = Vec::new();
     let mut at = 0;
     while at < text.len() {
@@ -65,7 +71,7 @@ fn assignments(text: &str) -> Vec<Assignment<'_>> {
             Some(quote @ ('"' | '\'')) => {
                 let inside = &text[start + 1..];
                 let Some(length) = closing(inside, quote) else {
-                    break;
+                    return (found, false);
                 };
                 let after = &inside[length + 1..];
                 if after.is_empty() || after.starts_with([' ', '\t', '\r', '\n', ';', '#']) {
@@ -94,7 +100,7 @@ fn assignments(text: &str) -> Vec<Assignment<'_>> {
             }
         }
     }
-    found
+    (found, true)
 }
 
 /// Where the quote that opened before `text` is closed.

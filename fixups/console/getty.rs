@@ -1,5 +1,6 @@
 //! A login on the serial port.
 
+use refit_engine::backend::FileKind;
 use refit_engine::{Change, Guest, GuestPath};
 
 use super::inittab::with_getty;
@@ -44,12 +45,10 @@ fn systemd(guest: &Guest<'_>, login: &mut Login) -> anyhow::Result<()> {
         format!("serial-getty@{PORT}.service"),
         "serial-getty@.service".to_owned(),
     ] {
-        let unit = GuestPath::from("/etc/systemd/system").join(&name);
-        let target = guest.resolve(&unit)?;
-        if target.is_some_and(|target| target.as_bytes() == b"/dev/null") {
+        if is_masked(guest, &name)? {
             login
                 .fine
-                .push(format!("{unit} is masked, so nobody can log in there"));
+                .push(format!("{name} is masked, so nobody can log in there"));
             return Ok(());
         }
     }
@@ -74,6 +73,16 @@ fn systemd(guest: &Guest<'_>, login: &mut Login) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a link to `/dev/null`, which need not be on the disk, stands for the unit.
+fn is_masked(guest: &Guest<'_>, unit: &str) -> anyhow::Result<bool> {
+    let dir = GuestPath::from("/etc/systemd/system");
+    let mut entries = guest.list(&dir)?.into_iter();
+    let link =
+        entries.any(|entry| entry.kind == FileKind::Symlink && entry.name == unit.as_bytes());
+    let target = guest.resolve(&dir.join(unit))?;
+    Ok(link && target.is_none_or(|target| target.as_bytes() == b"/dev/null"))
 }
 
 /// upstart has one job for each terminal; Red Hat's `serial.conf` serves the primary console alone.

@@ -15,6 +15,8 @@ use crate::boot_loader::{BootFile, BootFiles, Carrier, CommandLine, Format};
 const SCREEN: &str = "console=tty0";
 /// Settings from which the next boot entries are made, beside `GRUB_CMDLINE_LINUX`.
 const SETTINGS: [&str; 3] = ["default_kernel_opts", "DEFAULT_APPEND", "FAILSAFE_APPEND"];
+/// How the names of the variables end that Red Hat 8 keeps the arguments of all entries in.
+const CARRIER: &str = "kernelopts";
 /// grub-mkconfig's setting for all entries; the last assignment counts.
 const GRUB_SETTING: &str = "GRUB_CMDLINE_LINUX";
 /// The file that has it.
@@ -69,6 +71,10 @@ pub(super) fn plan(guest: &Guest<'_>) -> anyhow::Result<Kernel> {
         kernel.serial = serial;
         return Ok(kernel);
     }
+    for path in &boot.no_text {
+        let warning = format!("{path} is left alone: it is no text in UTF-8");
+        kernel.warnings.push(warning);
+    }
     let commands = Commands::new(&boot);
     let mut files = Vec::new();
     for (index, file) in boot.files.iter().enumerate() {
@@ -76,20 +82,14 @@ pub(super) fn plan(guest: &Guest<'_>) -> anyhow::Result<Kernel> {
         if edits.is_empty() {
             continue;
         }
-        match file.edited(edits) {
-            Some(new) => {
-                files.push(file.path.to_string());
-                kernel.changes.push(Change::Write {
-                    path: file.path.clone(),
-                    content: new.into_bytes(),
-                    mode: None,
-                });
-            }
-            None => kernel.warnings.push(format!(
-                "{} has no room for a serial console, so the entries that take their arguments from \
-                 it get none",
-                file.path
-            )),
+        // An environment block without room is no carrier: its entries get the arguments.
+        if let Some(new) = file.edited(edits) {
+            files.push(file.path.to_string());
+            kernel.changes.push(Change::Write {
+                path: file.path.clone(),
+                content: new.into_bytes(),
+                mode: None,
+            });
         }
     }
     if files.is_empty() {
@@ -157,6 +157,8 @@ fn named(boot: &BootFiles, evidence: &mut Vec<Evidence>) -> Option<Serial> {
 struct Commands<'b> {
     /// Values of variables that entries refer to.
     variables: BTreeMap<&'b str, Vec<&'b str>>,
+    /// Variables that give their arguments to the entries that refer to them.
+    carriers: BTreeSet<&'b str>,
     /// File and place of the last `GRUB_CMDLINE_LINUX`.
     grub_setting: Option<(usize, Range<usize>)>,
     /// Whether another `GRUB_CMDLINE_*` names a console.
@@ -167,6 +169,7 @@ impl<'b> Commands<'b> {
     fn new(boot: &'b BootFiles) -> Self {
         let mut all = Self {
             variables: BTreeMap::new(),
+            carriers: BTreeSet::new(),
             grub_setting: None,
             grub_names_console: false,
         };
@@ -189,7 +192,30 @@ impl<'b> Commands<'b> {
                 }
             }
         }
+        all.carriers = all.carriers(boot);
         all
+    }
+
+    /// A script sets such a variable only where the environment block does not. A block without
+    /// room for more is no carrier.
+    fn carriers(&self, boot: &'b BootFiles) -> BTreeSet<&'b str> {
+        let in_format = |format| {
+            let files = boot.files.iter().filter(move |file| file.format == format);
+            let lines = files.flat_map(|file| file.lines.iter().map(move |line| (file, line)));
+            lines.filter_map(|(file, line)| match &line.carrier {
+                Carrier::Variable(name) if name.ends_with(CARRIER) => Some((name, file, line)),
+                _ => None,
+            })
+        };
+        let format = if in_format(Format::GrubEnvironment).next().is_some() {
+            Format::GrubEnvironment
+        } else {
+            Format::GrubScript
+        };
+        in_format(format)
+            .filter(|(_, file, line)| file.edited(self.add(file, &[line])).is_some())
+            .map(|(name, _, _)| name.as_str())
+            .collect()
     }
 
     /// What changes in one file.
@@ -214,9 +240,7 @@ impl<'b> Commands<'b> {
             let refers = lines.iter().any(|line| {
                 let mut arguments = file.arguments(line);
                 arguments.any(|(_, word)| {
-                    variable(word).is_some_and(|name| {
-                        name.ends_with("kernelopts") && self.variables.contains_key(name)
-                    })
+                    variable(word).is_some_and(|name| self.carriers.contains(name))
                 })
             });
             if refers {
@@ -226,7 +250,7 @@ impl<'b> Commands<'b> {
             }
         }
         let defaults = file.path.as_bytes() == GRUB_DEFAULTS.as_bytes();
-        if defaults && self.grub_setting.is_none() {
+        if defaults && file.is_complete() && self.grub_setting.is_none() {
             let end = file.text.len();
             let newline = if file.text.is_empty() || file.text.ends_with('\n') {
                 ""
@@ -241,7 +265,7 @@ impl<'b> Commands<'b> {
 
     /// Whether entries, those that are or those that come, get their arguments from this one.
     fn is_setting(&self, name: &str, index: usize, line: &CommandLine) -> bool {
-        name.ends_with("kernelopts")
+        name.ends_with(CARRIER)
             || name.starts_with("kopt")
             || SETTINGS.contains(&name)
             || self.grub_setting.as_ref() == Some(&(index, line.range.clone()))
@@ -262,6 +286,11 @@ impl<'b> Commands<'b> {
         let replaced = replace_xen(file, lines);
         if !replaced.is_empty() {
             return replaced;
+        }
+        // What follows an open quotation mark would be part of it.
+        let quotes = |line: &&CommandLine| file.text[line.range.clone()].matches('"').count();
+        if lines.iter().map(quotes).sum::<usize>() % 2 == 1 {
+            return Vec::new();
         }
         // Before the first console, or before the variable that has it.
         let first = lines
