@@ -6,6 +6,8 @@ use refit_engine::Fixup;
 pub mod boot_disks;
 #[path = "boot-loader/mod.rs"]
 mod boot_loader;
+#[path = "cloud-init/mod.rs"]
+pub mod cloud_init;
 pub mod console;
 pub mod network;
 #[path = "nic-config/mod.rs"]
@@ -20,6 +22,7 @@ mod parameters;
 pub fn all() -> Vec<&'static dyn Fixup> {
     vec![
         &boot_disks::BootDisks,
+        &cloud_init::CloudInit,
         &console::Console,
         // Before `nic-names`, which takes the configuration as it will be.
         &nic_config::NicConfig,
