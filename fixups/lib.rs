@@ -2,6 +2,7 @@
 
 use refit_engine::Fixup;
 
+mod assignments;
 #[path = "boot-disks/mod.rs"]
 pub mod boot_disks;
 #[path = "boot-loader/mod.rs"]
@@ -9,6 +10,8 @@ mod boot_loader;
 #[path = "cloud-init/mod.rs"]
 pub mod cloud_init;
 pub mod console;
+#[path = "guest-agent/mod.rs"]
+pub mod guest_agent;
 pub mod network;
 #[path = "nic-config/mod.rs"]
 pub mod nic_config;
@@ -24,6 +27,7 @@ pub fn all() -> Vec<&'static dyn Fixup> {
         &boot_disks::BootDisks,
         &cloud_init::CloudInit,
         &console::Console,
+        &guest_agent::GuestAgent,
         // Before `nic-names`, which takes the configuration as it will be.
         &nic_config::NicConfig,
         &nic_names::NicNames,

@@ -17,3 +17,10 @@ pub(crate) fn flag(info: &Info, request: &Request, name: &str) -> bool {
         .and_then(toml::Value::as_bool)
         .unwrap_or_default()
 }
+
+/// The text of a parameter of type string; empty if it has neither value nor default.
+pub(crate) fn text<'r>(info: &'r Info, request: &'r Request, name: &str) -> &'r str {
+    value(info, request, name)
+        .and_then(toml::Value::as_str)
+        .unwrap_or_default()
+}
