@@ -7,6 +7,7 @@ mod assignments;
 pub mod boot_disks;
 #[path = "boot-loader/mod.rs"]
 mod boot_loader;
+pub mod clock;
 #[path = "cloud-init/mod.rs"]
 pub mod cloud_init;
 pub mod console;
@@ -18,6 +19,7 @@ pub mod nic_config;
 #[path = "nic-names/mod.rs"]
 pub mod nic_names;
 mod parameters;
+pub mod selinux;
 
 /// Every built-in fixup. The engine puts them in the order of their phases; those of one phase stay in
 /// this order.
@@ -25,11 +27,13 @@ mod parameters;
 pub fn all() -> Vec<&'static dyn Fixup> {
     vec![
         &boot_disks::BootDisks,
+        &clock::Clock,
         &cloud_init::CloudInit,
         &console::Console,
         &guest_agent::GuestAgent,
         // Before `nic-names`, which takes the configuration as it will be.
         &nic_config::NicConfig,
         &nic_names::NicNames,
+        &selinux::Selinux,
     ]
 }
