@@ -219,7 +219,7 @@ mod tests {
         let values = from_yaml(text).unwrap();
         assert_eq!(values["datasource_list"][1], "VMware");
         assert_eq!(from_yaml("# nothing\n").unwrap().len(), 0);
-        assert_eq!(from_yaml("a: [\n"), Err(Some(2)));
+        assert_eq!(from_yaml("a: [\n"), Err(Some(1)));
         assert!(from_yaml(&"[".repeat(1000)).is_err());
     }
 
