@@ -14,7 +14,7 @@ const LIMIT: u64 = 64 << 20;
 /// A package manager needs seconds; this is for an emulated machine.
 const TIMEOUT: Duration = Duration::from_secs(600);
 /// Lines of what the package manager said that the report shows.
-const SAID: usize = 5;
+const SAID: usize = 8;
 
 /// A kind of package: what a file begins with, its suffix in the guest, and the command that
 /// installs it.
@@ -83,7 +83,8 @@ pub(super) fn install(guest: &Guest<'_>, file: &Path) -> anyhow::Result<Verdict>
         }
     };
     if rehearsal.status != 0 || rehearsal.changes.is_empty() {
-        let lines: Vec<&str> = rehearsal.output.lines().collect();
+        let lines = rehearsal.output.lines().map(str::trim);
+        let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
         let said = lines[lines.len().saturating_sub(SAID)..].join("; ");
         return Ok(Verdict::Blocked {
             reason: format!(
