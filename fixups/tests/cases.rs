@@ -30,7 +30,7 @@ struct Params {
     #[serde(default)]
     nic: Vec<NicParams>,
     /// The fixup's parameters.
-    #[serde(default)]
+    #[serde(default, alias = "parameters")]
     set: BTreeMap<String, toml::Value>,
     /// What the appliance would tell of the disks.
     #[serde(default)]
