@@ -2,13 +2,24 @@
 
 use refit_engine::Fixup;
 
+mod assignments;
 #[path = "boot-disks/mod.rs"]
 pub mod boot_disks;
+#[path = "boot-loader/mod.rs"]
+mod boot_loader;
+pub mod clock;
+#[path = "cloud-init/mod.rs"]
+pub mod cloud_init;
+pub mod console;
+#[path = "guest-agent/mod.rs"]
+pub mod guest_agent;
 pub mod network;
 #[path = "nic-config/mod.rs"]
 pub mod nic_config;
 #[path = "nic-names/mod.rs"]
 pub mod nic_names;
+mod parameters;
+pub mod selinux;
 
 /// Every built-in fixup. The engine puts them in the order of their phases; those of one phase stay in
 /// this order.
@@ -16,8 +27,13 @@ pub mod nic_names;
 pub fn all() -> Vec<&'static dyn Fixup> {
     vec![
         &boot_disks::BootDisks,
+        &clock::Clock,
+        &cloud_init::CloudInit,
+        &console::Console,
+        &guest_agent::GuestAgent,
         // Before `nic-names`, which takes the configuration as it will be.
         &nic_config::NicConfig,
         &nic_names::NicNames,
+        &selinux::Selinux,
     ]
 }

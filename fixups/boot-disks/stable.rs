@@ -1,42 +1,17 @@
 //! Names that change with the hardware become UUIDs, where the guest mounts and boots by them.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use refit_engine::{Change, Evidence, Facts, Guest, GuestPath};
 
 use super::evidence::{Devices, ROOT_WAS_ON, Role};
 use super::names::Place;
 use super::part::Part;
+use crate::boot_loader::{BootFile, BootFiles, Carrier, CommandLine};
 
-/// Files with kernel command lines.
-const COMMAND_LINES: [&str; 13] = [
-    "/etc/default/grub",
-    "/etc/kernel/cmdline",
-    "/etc/initramfs-tools/conf.d/resume",
-    "/boot/grub/grub.cfg",
-    "/boot/grub2/grub.cfg",
-    "/boot/grub2/grubenv",
-    "/boot/grub/grub.conf",
-    "/boot/grub/menu.lst",
-    "/boot/grub2/grub.conf",
-    "/boot/extlinux.conf",
-    "/boot/extlinux/extlinux.conf",
-    "/boot/syslinux/syslinux.cfg",
-    "/etc/update-extlinux.conf",
-];
-/// Directories of such files, with their suffix.
-const COMMAND_LINE_DIRS: [(&str, &str); 4] = [
-    ("/etc/default/grub.d", ".cfg"),
-    ("/boot/loader/entries", ".conf"),
-    ("/boot/efi/loader/entries", ".conf"),
-    ("/efi/loader/entries", ".conf"),
-];
-/// Parameters whose value is a device that the initramfs looks for; `RESUME` is that of
-/// initramfs-tools.
-const PARAMETERS: [&str; 3] = ["root", "resume", "RESUME"];
-
-/// GRUB's environment block has one fixed size (GRUB manual, "The GRUB environment block").
-const ENVIRONMENT_SIZE: usize = 1024;
+/// Parameters whose value is a device that the initramfs looks for.
+const PARAMETERS: [&str; 2] = ["root", "resume"];
 
 /// Files whose references to devices are not changed, only told.
 const OTHERS: [&str; 3] = [
@@ -57,35 +32,21 @@ pub(super) fn plan(guest: &Guest<'_>) -> anyhow::Result<Part> {
         left_alone: false,
         part: Part::default(),
     };
-    let mut paths: Vec<GuestPath> = ["/etc/fstab", "/etc/crypttab"]
-        .into_iter()
-        .chain(COMMAND_LINES)
-        .map(GuestPath::from)
-        .collect();
-    for (dir, suffix) in COMMAND_LINE_DIRS {
-        paths.extend(guest.files(dir, |name| name.ends_with(suffix))?);
-    }
-    for dir in guest.list("/boot/efi/EFI")? {
-        let dir = GuestPath::from("/boot/efi/EFI").join(&dir.name);
-        paths.extend(["grub.cfg", "grubenv", "grub.conf"].map(|name| dir.join(name)));
-    }
-    let mut seen = BTreeSet::new();
-    for path in paths {
-        let Some(real) = guest.resolve(&path)? else {
+    for path in ["/etc/fstab", "/etc/crypttab"] {
+        let Some(content) = guest.read(path)? else {
             continue;
         };
-        if !seen.insert(real) {
-            continue;
+        match String::from_utf8(content) {
+            Ok(text) => names.table(path, &text),
+            Err(_) => names.no_text(&path.into()),
         }
-        let Some(content) = guest.read(&path)? else {
-            continue;
-        };
-        let Ok(text) = String::from_utf8(content) else {
-            let warning = format!("{path} is left alone: it is no text in UTF-8");
-            names.part.warnings.push(warning);
-            continue;
-        };
-        names.file(path, &text);
+    }
+    let boot = BootFiles::read(guest)?;
+    for path in &boot.no_text {
+        names.no_text(path);
+    }
+    for file in &boot.files {
+        names.command_lines(file);
     }
     for path in OTHERS {
         let text = guest.read_text(path)?.unwrap_or_default();
@@ -151,35 +112,60 @@ struct Names {
 }
 
 impl Names {
-    fn file(&mut self, path: GuestPath, text: &str) {
+    fn no_text(&mut self, path: &GuestPath) {
+        let warning = format!("{path} is left alone: it is no text in UTF-8");
+        self.part.warnings.push(warning);
+    }
+
+    /// fstab and crypttab.
+    fn table(&mut self, path: &str, text: &str) {
+        let path = GuestPath::from(path);
         let mut changed = BTreeSet::new();
-        let new = match path.as_bytes() {
-            b"/etc/fstab" => lines(text, |line| self.fstab(&path, line, &mut changed)),
-            b"/etc/crypttab" => lines(text, |line| self.crypttab(&path, line, &mut changed)),
-            _ => lines(text, |line| self.command_line(&path, line, &mut changed)),
-        };
-        let new = if path.file_name() == b"grubenv" {
-            match environment(new) {
-                Some(new) => new,
-                None => {
-                    self.problem(format!("{path} has no room for a longer name of the root"));
-                    return;
-                }
-            }
-        } else {
-            new
-        };
+        let new = lines(text, |line| match path.as_bytes() {
+            b"/etc/fstab" => self.fstab(&path, line, &mut changed),
+            _ => self.crypttab(&path, line, &mut changed),
+        });
         if new != text {
-            let names: Vec<String> = changed.into_iter().collect();
-            self.part
-                .reasons
-                .push(format!("{path} goes by {}", names.join(", ")));
-            self.part.changes.push(Change::Write {
-                path,
-                content: new.into_bytes(),
-                mode: None,
-            });
+            self.write(&path, new, changed);
         }
+    }
+
+    /// Parameters of the kernel.
+    fn command_lines(&mut self, file: &BootFile) {
+        let mut changed = BTreeSet::new();
+        let mut edits = Vec::new();
+        for (range, parameter, value) in file.lines.iter().flat_map(|line| values(file, line)) {
+            let role = if parameter == "root" {
+                Role::Root
+            } else {
+                Role::Swap
+            };
+            if let Some(uuid) = self.uuid(&file.path, value, role, &mut changed) {
+                edits.push((range, format!("UUID={uuid}")));
+            }
+        }
+        if edits.is_empty() {
+            return;
+        }
+        match file.edited(edits) {
+            Some(new) => self.write(&file.path, new, changed),
+            None => self.problem(format!(
+                "{} has no room for a longer name of the root",
+                file.path
+            )),
+        }
+    }
+
+    fn write(&mut self, path: &GuestPath, new: String, changed: BTreeSet<String>) {
+        let names: Vec<String> = changed.into_iter().collect();
+        self.part
+            .reasons
+            .push(format!("{path} goes by {}", names.join(", ")));
+        self.part.changes.push(Change::Write {
+            path: path.clone(),
+            content: new.into_bytes(),
+            mode: None,
+        });
     }
 
     /// fstab(5): device, directory, type.
@@ -226,43 +212,6 @@ impl Names {
             "{before}{target}{}",
             after.replacen(name, &format!("UUID={uuid}"), 1)
         ))
-    }
-
-    /// Parameters of the kernel, wherever in a line they are.
-    fn command_line(
-        &mut self,
-        path: &GuestPath,
-        line: &str,
-        changed: &mut BTreeSet<String>,
-    ) -> Option<String> {
-        // Debian's update-grub for GRUB legacy keeps its own settings in comments.
-        let comment = line.trim_start().strip_prefix('#').map(str::trim_start);
-        if comment.is_some_and(|text| !text.starts_with("kopt=")) {
-            return None;
-        }
-        let mut new = String::new();
-        let mut rest = line;
-        let mut any = false;
-        while let Some((at, parameter, value)) = next_value(rest) {
-            let role = if parameter == "root" {
-                Role::Root
-            } else {
-                Role::Swap
-            };
-            let uuid = self.uuid(path, value, role, changed);
-            new.push_str(&rest[..at]);
-            match uuid {
-                Some(uuid) => {
-                    any = true;
-                    new.push_str("UUID=");
-                    new.push_str(&uuid);
-                }
-                None => new.push_str(value),
-            }
-            rest = &rest[at + value.len()..];
-        }
-        new.push_str(rest);
-        any.then_some(new)
     }
 
     /// The UUID to write for `name`; `None` if it is to stay.
@@ -331,63 +280,18 @@ fn lines(text: &str, mut edit: impl FnMut(&str) -> Option<String>) -> String {
         .collect()
 }
 
-/// Where in `line` the next value of one of [`PARAMETERS`] begins, which one, and the value.
-fn next_value(line: &str) -> Option<(usize, &'static str, &str)> {
-    let starts = line.match_indices('=').find_map(|(at, _)| {
-        let parameter = PARAMETERS.into_iter().find(|name| {
-            line[..at].strip_suffix(name).is_some_and(|before| {
-                before.is_empty() || before.ends_with([' ', '\t', '"', '\'', '='])
-            })
-        })?;
-        Some((at + 1, parameter))
+/// The values of [`PARAMETERS`] in one command line, with their places.
+fn values<'f>(file: &'f BootFile, line: &'f CommandLine) -> Vec<(Range<usize>, &'f str, &'f str)> {
+    if let Carrier::Setting(name) = &line.carrier {
+        let value = &file.text[line.range.clone()];
+        return vec![(line.range.clone(), name, value)];
+    }
+    let values = file.arguments(line).filter_map(|(range, argument)| {
+        let (name, value) = argument.split_once('=')?;
+        let start = range.end - value.len();
+        PARAMETERS
+            .contains(&name)
+            .then_some((start..range.end, name, value))
     });
-    let (at, parameter) = starts?;
-    let value = line[at..].split([' ', '\t', '"', '\'']).next()?;
-    Some((at, parameter, value))
-}
-
-/// An environment block with the size that GRUB expects, filled up with `#`.
-fn environment(text: String) -> Option<String> {
-    let mut block = text.trim_end_matches('#').to_owned();
-    let fill = ENVIRONMENT_SIZE.checked_sub(block.len())?;
-    block.extend(std::iter::repeat_n('#', fill));
-    Some(block)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_found_as_whole_parameters() {
-        for (line, expected) in [
-            (
-                "\tlinux /vmlinuz root=/dev/sda1 ro",
-                Some(("root", "/dev/sda1")),
-            ),
-            (
-                "GRUB_CMDLINE_LINUX=\"root=/dev/sda1\"",
-                Some(("root", "/dev/sda1")),
-            ),
-            ("# kopt=root=/dev/sda1 ro", Some(("root", "/dev/sda1"))),
-            ("kernelopts=root=/dev/sda1", Some(("root", "/dev/sda1"))),
-            ("RESUME=/dev/sda5", Some(("RESUME", "/dev/sda5"))),
-            (
-                "a noresume xroot=/dev/sda1 resume=/dev/sda5",
-                Some(("resume", "/dev/sda5")),
-            ),
-            ("quiet splash", None),
-        ] {
-            let found = next_value(line).map(|(_, parameter, value)| (parameter, value));
-            assert_eq!(found, expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn an_environment_block_keeps_its_size() {
-        let block = environment("# GRUB Environment Block\na=b\n####".to_owned()).unwrap();
-        assert_eq!(block.len(), ENVIRONMENT_SIZE);
-        assert!(block.starts_with("# GRUB Environment Block\na=b\n##"));
-        assert_eq!(environment("x".repeat(1025)), None);
-    }
+    values.collect()
 }

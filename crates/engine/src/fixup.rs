@@ -75,6 +75,8 @@ pub enum Phase {
     Identity,
     /// What a site adds.
     User,
+    /// Security labels of what all the others leave behind.
+    Labels,
 }
 
 /// One parameter of a fixup.

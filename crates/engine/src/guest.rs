@@ -12,6 +12,7 @@ use crate::facts::Facts;
 use crate::initramfs;
 use crate::path::GuestPath;
 use crate::rehearsal::{GuestCommand, RehearseError, Traces};
+use crate::selinux;
 use crate::stage::{Stage, Staged, appendix, mode_after_chown};
 
 /// No configuration file is longer; [`Guest::read`] refuses more than this many bytes.
@@ -280,6 +281,34 @@ impl<'b> Guest<'b> {
             }
         }
         Ok(files.into_values().collect())
+    }
+
+    /// The regular files that the plan so far writes anew, without links in their paths.
+    pub fn planned_files(&self) -> impl Iterator<Item = &GuestPath> {
+        let nodes = self.stage.nodes.iter();
+        nodes.filter_map(|(path, staged)| matches!(staged, Staged::File { .. }).then_some(path))
+    }
+
+    /// The SELinux label that what `path` leads to has now, before anything is applied: empty if it
+    /// has none, `None` if nothing is there yet. (What a plan writes keeps its label; what is new
+    /// gets the one of the guest's policy.)
+    ///
+    /// # Errors
+    /// If the backend cannot be read.
+    pub fn selinux_label(&self, path: impl Into<GuestPath>) -> anyhow::Result<Option<String>> {
+        let Some(real) = self.resolve(&path.into())? else {
+            return Ok(None);
+        };
+        if self.backend.lstat(&real)?.is_none() {
+            return Ok(None);
+        }
+        let attributes = self.backend.xattrs(&real)?;
+        let label = attributes
+            .iter()
+            .find(|(name, _)| name == selinux::XATTR)
+            .map(|(_, value)| value.strip_suffix(b"\0").unwrap_or(value))
+            .unwrap_or_default();
+        Ok(Some(String::from_utf8_lossy(label).into_owned()))
     }
 
     /// Lays planned changes over the view, all of them or none, so that later fixups see their

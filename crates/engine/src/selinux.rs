@@ -18,7 +18,7 @@ const REGEX_SIZE: usize = 1 << 20;
 
 /// The path-to-label rules of one guest.
 #[derive(Debug, Default)]
-pub(crate) struct FileContexts {
+pub struct FileContexts {
     /// `alias` directories whose rules are those of `original` (`file_contexts.subs*`).
     substitutions: Vec<(String, String)>,
     specifications: Vec<Specification>,
@@ -39,7 +39,7 @@ impl FileContexts {
     ///
     /// # Errors
     /// If a file is there and cannot be read.
-    pub(crate) fn read(guest: &Guest<'_>, policy: &str) -> anyhow::Result<Self> {
+    pub fn read(guest: &Guest<'_>, policy: &str) -> anyhow::Result<Self> {
         let mut contexts = Self::default();
         let base = format!("/etc/selinux/{policy}/contexts/files/file_contexts");
         for suffix in [".subs_dist", ".subs"] {
@@ -65,7 +65,7 @@ impl FileContexts {
     }
 
     /// The label of a new `kind` at `path`, as the attribute's value (with its final NUL).
-    pub(crate) fn label(&self, path: &GuestPath, kind: FileKind) -> Option<Vec<u8>> {
+    pub fn label(&self, path: &GuestPath, kind: FileKind) -> Option<Vec<u8>> {
         let mut path = path.as_bytes().to_vec();
         for (alias, original) in &self.substitutions {
             let rest = path

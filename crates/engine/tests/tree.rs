@@ -438,6 +438,24 @@ fn a_fixup_that_is_never_content_fails_the_check() {
 }
 
 #[test]
+fn what_a_plan_writes_is_known_and_has_no_label_yet() {
+    let root = guest_tree();
+    let backend = RootBackend::open(root.path()).unwrap();
+    let mut guest = Guest::inspect(&backend, &Hints::default()).unwrap();
+    assert_eq!(guest.planned_files().count(), 0);
+    let write = |path: &str| Change::Write {
+        path: path.into(),
+        content: b"x".to_vec(),
+        mode: None,
+    };
+    guest.stage(&[write("/new/file")]).unwrap();
+    let planned: Vec<&GuestPath> = guest.planned_files().collect();
+    assert_eq!(planned, [&GuestPath::from("/new/file")]);
+    assert_eq!(guest.selinux_label("/new/file").unwrap(), None);
+    assert_eq!(guest.selinux_label("/nothing").unwrap(), None);
+}
+
+#[test]
 fn links_lead_nowhere_outside_the_guest() {
     let root = guest_tree();
     let outside = tempfile::tempdir().unwrap();
