@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use refit_cases::{Case, Golden};
+use refit_engine::{Fixup, Phase};
 
 #[test]
 fn golden_cases() {
@@ -26,4 +27,26 @@ fn golden_cases() {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     assert!(count > 20, "only {count} cases found");
+}
+
+/// One may do what the other goes by, and both must be content with the result.
+#[test]
+fn network_fixups_agree() {
+    let network: Vec<&dyn Fixup> = refit_fixups::all()
+        .into_iter()
+        .filter(|fixup| fixup.info().phase == Phase::Network)
+        .map(|fixup| fixup as &dyn Fixup)
+        .collect();
+    let mut failures = Vec::new();
+    for fixup in &network {
+        let id = &fixup.info().id;
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(id);
+        for case in refit_cases::find(&folder).unwrap() {
+            let result = Case::read(&case).and_then(|case| case.together(&network, id));
+            if let Err(error) = result {
+                failures.push(format!("{}:\n{error:?}", case.display()));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }

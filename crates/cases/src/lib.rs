@@ -111,6 +111,30 @@ impl Case {
         self.walk(fixup, &mut backend, golden, Place::Directory)
     }
 
+    /// Has several fixups plan it together, the case's own `id` with its parameters, applies all that
+    /// they propose and plans again: one may do what another goes by, and all must be content with
+    /// the result.
+    ///
+    /// # Errors
+    /// Which of them is not, or what failed.
+    pub fn together(&self, fixups: &[&dyn Fixup], id: &str) -> Result<()> {
+        let known = fixups.iter().find(|fixup| fixup.info().id == id);
+        let known = known.context("the case's fixup is not among them")?;
+        let hints = self.params.hints();
+        let request = self.params.request(&known.info().parameters, id)?;
+        let root = tempfile::tempdir().context("making a directory for the guest")?;
+        self.make_tree(root.path())?;
+        let mut backend = RootBackend::open(root.path())?;
+        let mut guest = Guest::inspect(&backend, &hints)?;
+        plan(&mut guest, fixups, &Selection::default(), &request);
+        prepare(guest, &backend, Vec::new())?.execute(&mut backend)?;
+        let mut guest = Guest::inspect(&backend, &hints)?;
+        for again in plan(&mut guest, fixups, &Selection::default(), &request) {
+            ensure!(again.changes.is_empty(), "the second plan is {again:#?}");
+        }
+        Ok(())
+    }
+
     /// Makes the guest's tree in `root`, an empty directory.
     fn make_tree(&self, root: &Path) -> Result<()> {
         let guest = self.folder.join("guest");

@@ -1,6 +1,7 @@
 //! `params.toml`: what a case has beside the guest's files.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, ensure};
 use ipnet::IpNet;
@@ -18,9 +19,9 @@ pub(crate) struct Params {
     /// What the appliance would tell of the disks.
     #[serde(default)]
     device: Vec<Device>,
-    /// Parameters of the fixup, as `--set` gives them.
+    /// The fixup's parameters, as `--set` gives them.
     #[serde(default)]
-    parameters: BTreeMap<String, toml::Value>,
+    set: BTreeMap<String, toml::Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,8 +81,13 @@ pub(crate) enum Compression {
 #[serde(deny_unknown_fields)]
 struct NicParams {
     mac: String,
+    replaces: Option<String>,
     #[serde(default)]
     addresses: Vec<IpNet>,
+    #[serde(default)]
+    gateways: Vec<IpAddr>,
+    #[serde(default)]
+    dns: Vec<IpAddr>,
     pci_slot: Option<u32>,
 }
 
@@ -109,26 +115,30 @@ impl Params {
 
     /// The request of this case for the fixup `id`, whose parameters are `known`.
     pub(crate) fn request(&self, known: &BTreeMap<String, Parameter>, id: &str) -> Result<Request> {
-        for (name, value) in &self.parameters {
+        for (name, value) in &self.set {
             let parameter = known.get(name).with_context(|| {
-                format!("params.toml: parameters.{name}: fixup.toml has no such parameter")
+                format!("params.toml: set.{name}: fixup.toml has no such parameter")
             })?;
             ensure!(
                 parameter.r#type.admits(value),
-                "params.toml: parameters.{name} must be {}",
+                "params.toml: set.{name} must be {}",
                 parameter.r#type
             );
         }
         let nics = self.nic.iter().map(|nic| {
+            let replaces = nic.replaces.as_ref().map(|mac| mac.parse()).transpose();
             Ok(Nic {
+                replaces: replaces.context("params.toml: nic.replaces")?,
                 addresses: nic.addresses.clone(),
+                gateways: nic.gateways.clone(),
+                dns: nic.dns.clone(),
                 pci_slot: nic.pci_slot,
                 ..Nic::new(nic.mac.parse().context("params.toml: nic.mac")?, "--nic")
             })
         });
         Ok(Request {
             nics: nics.collect::<Result<_>>()?,
-            parameters: BTreeMap::from([(id.to_owned(), self.parameters.clone())]),
+            parameters: BTreeMap::from([(id.to_owned(), self.set.clone())]),
         })
     }
 }

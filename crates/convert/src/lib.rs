@@ -167,6 +167,7 @@ pub fn convert(
         Err(error) => (None, Some(format!("{error:#}"))),
     };
 
+    hardware::replace_macs(&mut machine, &options.nics);
     observer(Stage::Package);
     let files = Files {
         disks: (0..converted.disks.len())

@@ -18,6 +18,10 @@ const GPT_ESP: &str = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B";
 /// Type of the partition that GRUB for BIOS embeds itself in.
 const GPT_BIOS_BOOT: &str = "21686148-6449-6E6F-744E-656564454649";
 
+/// Emulation does not hang as KVM does, but it is slow: beside many other machines an appliance takes
+/// minutes to start.
+const EMULATED: u32 = 6;
+
 /// One disk image to be opened.
 #[derive(Debug, Clone)]
 pub struct Drive {
@@ -54,7 +58,7 @@ pub struct OpenOptions<'o> {
     /// Emulate the appliance instead of using KVM.
     pub force_tcg: bool,
     /// How long the appliance may take to start before it is stopped and, if it used KVM, started
-    /// again without.
+    /// again without; six times as long when it is emulated.
     pub launch_limit: Duration,
     /// Is handed what stops the appliance from another thread.
     pub on_handle: &'o mut dyn FnMut(CancelHandle),
@@ -173,7 +177,8 @@ fn launch(drives: &[Drive], options: &mut OpenOptions<'_>) -> Result<Handle, Ope
     loop {
         let handle = configure(drives, force_tcg).context("preparing the appliance")?;
         (options.on_handle)(handle.cancel_handle());
-        match handle.launch_within(options.launch_limit) {
+        let limit = options.launch_limit * if force_tcg { EMULATED } else { 1 };
+        match handle.launch_within(limit) {
             Ok(()) => return Ok(handle),
             Err(refit_guestfs::Error::LaunchTimeout { limit, .. }) if !force_tcg => {
                 tracing::warn!(

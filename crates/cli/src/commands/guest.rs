@@ -59,7 +59,7 @@ pub fn force_tcg(accel: Accel) -> bool {
         Accel::Auto => {
             let told = std::env::var("LIBGUESTFS_BACKEND_SETTINGS").unwrap_or_default();
             if told.contains("force_tcg") || told.contains("force_kvm") {
-                return false;
+                return told.contains("force_tcg");
             }
             let kvm = kvm::probe(kvm::PROBE_TIMEOUT);
             tracing::info!("KVM: {kvm}");
