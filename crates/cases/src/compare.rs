@@ -43,6 +43,23 @@ pub(crate) fn with_golden(planned: &Planned, golden: &Path, what: Golden) -> Res
     bail!("the plan is not the one in changes.json:\n{diff}")
 }
 
+/// The verdict in the file `golden`; `None` if there is none yet.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(crate) fn verdict(golden: &Path) -> Result<Option<String>> {
+    let text = match fs::read_to_string(golden) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(error).with_context(|| format!("reading {}", golden.display()));
+        }
+    };
+    let plan: serde_json::Value =
+        serde_json::from_str(&text).with_context(|| format!("reading {}", golden.display()))?;
+    Ok(plan["verdict"].as_str().map(str::to_owned))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,9 +21,9 @@ pub(crate) struct Params {
     device: Vec<Device>,
     /// The devices that the fixup asks for once the plan is carried out; not looked at if absent.
     pub(crate) devices: Option<BTreeMap<String, String>>,
-    /// Parameters of the fixup, as `--set` gives them.
+    /// The fixup's parameters, as `--set` gives them.
     #[serde(default)]
-    parameters: BTreeMap<String, toml::Value>,
+    set: BTreeMap<String, toml::Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,13 +117,13 @@ impl Params {
 
     /// The request of this case for the fixup `id`, whose parameters are `known`.
     pub(crate) fn request(&self, known: &BTreeMap<String, Parameter>, id: &str) -> Result<Request> {
-        for (name, value) in &self.parameters {
+        for (name, value) in &self.set {
             let parameter = known.get(name).with_context(|| {
-                format!("params.toml: parameters.{name}: fixup.toml has no such parameter")
+                format!("params.toml: set.{name}: fixup.toml has no such parameter")
             })?;
             ensure!(
                 parameter.r#type.admits(value),
-                "params.toml: parameters.{name} must be {}",
+                "params.toml: set.{name} must be {}",
                 parameter.r#type
             );
         }
@@ -140,7 +140,7 @@ impl Params {
         });
         Ok(Request {
             nics: nics.collect::<Result<_>>()?,
-            parameters: BTreeMap::from([(id.to_owned(), self.parameters.clone())]),
+            parameters: BTreeMap::from([(id.to_owned(), self.set.clone())]),
         })
     }
 }
