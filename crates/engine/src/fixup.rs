@@ -1,6 +1,8 @@
 //! What a fixup is, and what it answers.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -86,6 +88,29 @@ pub enum ParameterType {
     String,
 }
 
+impl ParameterType {
+    /// Whether `value` is of this type.
+    #[must_use]
+    pub fn admits(self, value: &toml::Value) -> bool {
+        match self {
+            Self::Bool => value.is_bool(),
+            Self::Integer => value.is_integer(),
+            Self::String => value.is_str(),
+        }
+    }
+}
+
+/// For a message: "... must be TYPE".
+impl fmt::Display for ParameterType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bool => "true or false",
+            Self::Integer => "a whole number",
+            Self::String => "text",
+        })
+    }
+}
+
 /// What the user asks for and knows beside the guest itself.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
@@ -146,10 +171,15 @@ impl From<Verdict> for Proposal {
 /// One fact that a fixup concludes from. Free form beside its source, because each fixup has facts
 /// of its own; serialised as one JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Evidence(pub BTreeMap<&'static str, String>);
+pub struct Evidence(pub BTreeMap<Cow<'static, str>, String>);
 
 impl<const N: usize> From<[(&'static str, String); N]> for Evidence {
     fn from(facts: [(&'static str, String); N]) -> Self {
-        Self(facts.into())
+        Self(
+            facts
+                .into_iter()
+                .map(|(key, value)| (Cow::Borrowed(key), value))
+                .collect(),
+        )
     }
 }

@@ -22,6 +22,7 @@ const PRODUCT: &[&str] = &[
 /// What the guest builders and the tests need beside it.
 const TESTS: &[&str] = &[
     "btrfs-progs",
+    "busybox-static",
     "dosfstools",
     "e2fsprogs",
     "fdisk",

@@ -108,6 +108,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["refit-guestfs", "refit-image", "refit-machine"],
     ),
     ("refit-packages", &["refit-engine"]),
+    ("refit-cases", &["refit-engine", "refit-guestfs"]),
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
     ("refit-boot", &["refit-image", "refit-machine"]),

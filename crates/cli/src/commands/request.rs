@@ -82,10 +82,10 @@ fn parameters(args: &FixupArgs, catalogue: &[&dyn Fixup]) -> anyhow::Result<Para
                 for (name, value) in values {
                     let parameter = parameter(id, name, catalogue)
                         .map_err(|error| usage(format!("{error:#}")))?;
-                    if !fits(parameter.r#type, value) {
+                    if !parameter.r#type.admits(value) {
                         return Err(usage(format!(
                             "{id}.{name} is not {}",
-                            word(parameter.r#type)
+                            parameter.r#type
                         ))
                         .into());
                     }
@@ -105,7 +105,7 @@ fn parameters(args: &FixupArgs, catalogue: &[&dyn Fixup]) -> anyhow::Result<Para
         let parameter =
             parameter(id, name, catalogue).map_err(|error| usage(format!("{error:#}")))?;
         let value = parse(parameter.r#type, value)
-            .ok_or_else(|| usage(format!("{value:?} is not {}", word(parameter.r#type))))?;
+            .ok_or_else(|| usage(format!("{value:?} is not {}", parameter.r#type)))?;
         parameters
             .entry(id.to_owned())
             .or_default()
@@ -145,26 +145,10 @@ fn parameter<'c>(
         })
 }
 
-fn fits(kind: ParameterType, value: &toml::Value) -> bool {
-    match kind {
-        ParameterType::Bool => value.is_bool(),
-        ParameterType::Integer => value.is_integer(),
-        ParameterType::String => value.is_str(),
-    }
-}
-
 fn parse(kind: ParameterType, text: &str) -> Option<toml::Value> {
     Some(match kind {
         ParameterType::Bool => toml::Value::Boolean(text.parse().ok()?),
         ParameterType::Integer => toml::Value::Integer(text.parse().ok()?),
         ParameterType::String => toml::Value::String(text.to_owned()),
     })
-}
-
-fn word(kind: ParameterType) -> &'static str {
-    match kind {
-        ParameterType::Bool => "true or false",
-        ParameterType::Integer => "a whole number",
-        ParameterType::String => "text",
-    }
 }

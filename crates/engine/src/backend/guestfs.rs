@@ -56,15 +56,23 @@ impl GuestfsBackend {
         Ok(())
     }
 
+    /// Unmounts everything and gives the handle back.
+    ///
+    /// # Errors
+    /// If anything written may not have reached the disks.
+    pub fn unmount(self) -> anyhow::Result<Handle> {
+        self.handle
+            .umount_all()
+            .context("unmounting the guest's file systems")?;
+        Ok(self.handle)
+    }
+
     /// Unmounts everything, stops the appliance and reports late write errors.
     ///
     /// # Errors
     /// If anything written may not have reached the disks.
     pub fn close(self) -> anyhow::Result<()> {
-        self.handle
-            .umount_all()
-            .context("unmounting the guest's file systems")?;
-        self.handle.close().context("stopping the appliance")
+        self.unmount()?.close().context("stopping the appliance")
     }
 }
 

@@ -1,0 +1,138 @@
+//! `params.toml`: what a case has beside the guest's files.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, ensure};
+use ipnet::IpNet;
+use refit_engine::{BlockDevice, Hints, Mount, Nic, Parameter, Request};
+use serde::Deserialize;
+
+/// `params.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Params {
+    #[serde(default)]
+    pub(crate) setup: Setup,
+    #[serde(default)]
+    nic: Vec<NicParams>,
+    /// What the appliance would tell of the disks.
+    #[serde(default)]
+    device: Vec<Device>,
+    /// Parameters of the fixup, as `--set` gives them.
+    #[serde(default)]
+    parameters: BTreeMap<String, toml::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Device {
+    device: String,
+    disk: Option<usize>,
+    partition: Option<u32>,
+    kind: String,
+    uuid: String,
+    /// Where it is mounted.
+    mounted: Option<String>,
+}
+
+/// What git does not keep of a guest's tree.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Setup {
+    /// Empty directories.
+    #[serde(default)]
+    pub(crate) dirs: Vec<String>,
+    /// Symbolic links with their targets.
+    #[serde(default)]
+    pub(crate) links: BTreeMap<String, String>,
+    /// Files of so many bytes that are nothing in particular, such as a compressed initramfs.
+    #[serde(default)]
+    pub(crate) bytes: BTreeMap<String, usize>,
+    /// Initramfs images.
+    #[serde(default)]
+    pub(crate) initramfs: BTreeMap<String, Initramfs>,
+}
+
+/// An image of one archive, and what is in it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Initramfs {
+    pub(crate) compression: Compression,
+    /// Regular files that hold nothing in particular.
+    pub(crate) files: Vec<String>,
+    /// Symbolic links with their targets.
+    #[serde(default)]
+    pub(crate) links: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Compression {
+    None,
+    Gzip,
+    Xz,
+    Zstd,
+    /// LZ4's legacy format, as the kernel reads it.
+    Lz4,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NicParams {
+    mac: String,
+    #[serde(default)]
+    addresses: Vec<IpNet>,
+    pci_slot: Option<u32>,
+}
+
+impl Params {
+    pub(crate) fn hints(&self) -> Hints {
+        let devices = self.device.iter().map(|one| BlockDevice {
+            device: one.device.clone(),
+            disk: one.disk,
+            partition: one.partition,
+            kind: one.kind.clone(),
+            uuid: Some(one.uuid.clone()),
+        });
+        let mounts = self.device.iter().filter_map(|one| {
+            Some(Mount {
+                device: one.device.clone(),
+                path: one.mounted.clone()?,
+            })
+        });
+        Hints {
+            devices: devices.collect(),
+            mounts: mounts.collect(),
+            ..Hints::default()
+        }
+    }
+
+    /// The request of this case for the fixup `id`, whose parameters are `known`.
+    pub(crate) fn request(
+        &self,
+        known: &BTreeMap<String, Parameter>,
+        id: &str,
+    ) -> Result<Request> {
+        for (name, value) in &self.parameters {
+            let parameter = known.get(name).with_context(|| {
+                format!("params.toml: parameters.{name}: fixup.toml has no such parameter")
+            })?;
+            ensure!(
+                parameter.r#type.admits(value),
+                "params.toml: parameters.{name} must be {}",
+                parameter.r#type
+            );
+        }
+        let nics = self.nic.iter().map(|nic| {
+            Ok(Nic {
+                addresses: nic.addresses.clone(),
+                pci_slot: nic.pci_slot,
+                ..Nic::new(nic.mac.parse().context("params.toml: nic.mac")?, "--nic")
+            })
+        });
+        Ok(Request {
+            nics: nics.collect::<Result<_>>()?,
+            parameters: BTreeMap::from([(id.to_owned(), self.parameters.clone())]),
+        })
+    }
+}
