@@ -45,6 +45,14 @@ impl<'b> Draft<'b> {
         self.packages.as_ref()
     }
 
+    /// What `path` itself is as the draft leaves it, links not followed; `None` if nothing is there.
+    ///
+    /// # Errors
+    /// If the guest cannot be read.
+    pub fn kind(&self, path: &GuestPath) -> anyhow::Result<Option<FileKind>> {
+        entry(&self.guest, path)
+    }
+
     /// How many changes it has so far.
     #[must_use]
     pub fn len(&self) -> usize {

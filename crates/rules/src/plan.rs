@@ -113,6 +113,33 @@ impl Rules {
         }
         Ok(())
     }
+
+    /// Rules that only the value of a parameter keeps from removing installed packages: why they
+    /// are there, and the packages.
+    ///
+    /// # Errors
+    /// If the guest cannot be read.
+    pub fn switched_off(
+        &self,
+        draft: &Draft<'_>,
+        values: &Values,
+    ) -> anyhow::Result<Vec<(&str, Vec<String>)>> {
+        let mut found = Vec::new();
+        for rule in &self.rules {
+            let mut when = rule.when.expand(values)?;
+            if conditions::obstacle(&when, draft, values)?.is_none() {
+                continue;
+            }
+            when.param.clear();
+            if conditions::obstacle(&when, draft, values)?.is_none() {
+                let installed = packages::installed(draft, &rule.expand(values)?.remove_packages)?;
+                if !installed.is_empty() {
+                    found.push((rule.why.as_deref().unwrap_or_default(), installed));
+                }
+            }
+        }
+        Ok(found)
+    }
 }
 
 fn apply(

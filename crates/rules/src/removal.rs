@@ -78,7 +78,10 @@ impl Draft<'_> {
     /// If the package database cannot be read.
     pub fn owner(&self, path: &GuestPath) -> anyhow::Result<Option<String>> {
         let Some(packages) = self.packages() else {
-            return Ok(None);
+            let format = self.guest().facts().package_format.as_deref();
+            return Ok(format.map(|format| {
+                format!("not known whose: the {format} database is not understood")
+            }));
         };
         let owners = packages.owners(self.guest(), path)?;
         Ok(owners.first().map(|package| package.name.clone()))

@@ -70,14 +70,28 @@ pub(crate) fn disable(draft: &mut Draft<'_>, name: &str) -> anyhow::Result<()> {
     upstart(draft, &wanted)
 }
 
-/// Takes care that services that match `name` do not start at all. Gives the names of the units
-/// that are masked now, or were before, and what could not be masked.
+/// Takes care that services that match `name` do not start at all. Gives the names of those that
+/// are there and do not start, and what could not be done.
 pub(crate) fn mask(draft: &mut Draft<'_>, name: &str) -> anyhow::Result<Masked> {
     disable(draft, name)?;
-    systemd::mask(draft, &Wanted::new(name)?)
+    let wanted = Wanted::new(name)?;
+    let mut masked = systemd::mask(draft, &wanted)?;
+    if draft.guest().facts().init.as_deref() != Some("systemd") {
+        for (dir, suffix) in [("/etc/init.d", ""), ("/etc/init", ".conf")] {
+            for entry in draft.guest().list(dir)? {
+                if let Some(name) = entry.name.strip_suffix(suffix.as_bytes())
+                    && wanted.is_script(name)
+                {
+                    let name = String::from_utf8_lossy(name).into_owned();
+                    masked.units.push(name);
+                }
+            }
+        }
+    }
+    Ok(masked)
 }
 
-/// What became of units that were to be masked.
+/// What became of services that were to be masked.
 #[derive(Debug, Default)]
 pub(crate) struct Masked {
     /// Their names.
