@@ -22,13 +22,17 @@ const PRODUCT: &[&str] = &[
 /// What the guest builders and the tests need beside it.
 const TESTS: &[&str] = &[
     "btrfs-progs",
+    // Writes databases as rpm had them until 4.15, for the tests of packages.
+    "db5.3-util",
     "dosfstools",
     "e2fsprogs",
     "fdisk",
     "libxml2-utils",
     "mmdebstrap",
     "mtools",
+    "pacman-package-manager",
     "python3",
+    "rpm",
     "xfsprogs",
 ];
 /// qemu comes as one set from one suite: its parts refuse each other's versions.
