@@ -14,6 +14,7 @@ mod owners;
 mod package;
 mod packages;
 mod removal;
+mod rpm;
 
 pub use package::{Package, State};
 pub use packages::{Format, Packages};

@@ -67,6 +67,7 @@ pub(crate) enum Source {
         /// The checksum that identifies it in `triggers` and `scripts.tar`.
         checksum: String,
     },
+    Rpm,
 }
 
 impl Package {

@@ -8,13 +8,15 @@ use refit_engine::{Guest, GuestPath};
 use crate::owners::Owners;
 use crate::package::{Package, State};
 use crate::removal::Removal;
-use crate::{apk, dpkg};
+use crate::{apk, dpkg, rpm};
 
 /// Which package manager's database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Debian's dpkg: `/var/lib/dpkg`.
     Dpkg,
+    /// rpm, in SQLite, ndb or Berkeley DB: `/usr/lib/sysimage/rpm`, `/var/lib/rpm` or `/usr/share/rpm`.
+    Rpm,
     /// Alpine's apk: `/lib/apk/db`, or `/usr/lib/apk/db` since version 3.
     Apk,
 }
@@ -24,6 +26,7 @@ impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Dpkg => "dpkg",
+            Self::Rpm => "rpm",
             Self::Apk => "apk",
         })
     }
@@ -48,6 +51,7 @@ impl Packages {
     pub fn read(guest: &Guest<'_>) -> anyhow::Result<Option<Self>> {
         let found = [
             (Format::Dpkg, dpkg::read(guest)?),
+            (Format::Rpm, rpm::read(guest)?),
             (Format::Apk, apk::read(guest)?),
         ];
         Ok(found
@@ -129,6 +133,7 @@ impl Packages {
         }
         match self.format {
             Format::Dpkg => dpkg::removal(self, guest, &chosen),
+            Format::Rpm => rpm::removal(self, guest, &chosen),
             Format::Apk => apk::removal(self, guest, &chosen),
         }
     }

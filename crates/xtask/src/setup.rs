@@ -23,13 +23,17 @@ const PRODUCT: &[&str] = &[
 const TESTS: &[&str] = &[
     "btrfs-progs",
     "busybox-static",
+    // Writes databases as rpm had them until 4.15, for the tests of packages.
+    "db5.3-util",
     "dosfstools",
     "e2fsprogs",
     "fdisk",
     "libxml2-utils",
     "mmdebstrap",
     "mtools",
+    "pacman-package-manager",
     "python3",
+    "rpm",
     "xfsprogs",
 ];
 /// qemu comes as one set from one suite: its parts refuse each other's versions.
