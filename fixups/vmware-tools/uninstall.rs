@@ -139,7 +139,11 @@ fn is_module(path: &GuestPath) -> bool {
 }
 
 fn files(draft: &mut Draft<'_>, all: &Locations, left: &mut Left) -> anyhow::Result<()> {
+    let replaced: Vec<&str> = all.backups().into_iter().map(|(file, _)| file).collect();
     for (file, time) in &all.files {
+        if replaced.contains(&file.as_str()) {
+            continue;
+        }
         let Some(at) = own_path(draft, file)? else {
             // What is gone is no matter.
             if path(file).is_some_and(|path| matches!(draft.kind(&path), Ok(Some(_)))) {
@@ -160,7 +164,8 @@ fn files(draft: &mut Draft<'_>, all: &Locations, left: &mut Left) -> anyhow::Res
             continue;
         }
         let kept = draft.remove(&at, Owned::Keep)?;
-        let owned = kept.owned.into_iter();
+        // Of those inside, a rule tells.
+        let owned = kept.owned.into_iter().filter(|_| !is_inside(&at));
         left.owned
             .extend(owned.map(|(path, owner)| format!("{path} ({owner})")));
     }
@@ -195,7 +200,6 @@ fn is_changed(
 fn backups(draft: &mut Draft<'_>, all: &Locations, left: &mut Left) -> anyhow::Result<()> {
     for (name, backup_name) in all.backups() {
         let (Some(file), Some(backup)) = (path(name), path(backup_name)) else {
-            left.foreign.push(name.to_owned());
             continue;
         };
         if !backup_name.ends_with(BACKUP) {

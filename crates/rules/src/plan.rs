@@ -1,7 +1,7 @@
 //! Rules become changes.
 
 use anyhow::Context as _;
-use refit_engine::{Change, Evidence, Guest, Info, Proposal, Request, Verdict};
+use refit_engine::{Change, Evidence, Guest, GuestPath, Info, Proposal, Request, Verdict};
 
 use crate::document::Rules;
 use crate::draft::Draft;
@@ -26,6 +26,8 @@ pub struct Findings {
     pub warnings: Vec<String>,
     /// What is concluded from.
     pub evidence: Vec<Evidence>,
+    /// Units that are to be masked and cannot be.
+    unmasked: Vec<GuestPath>,
 }
 
 impl Findings {
@@ -111,6 +113,15 @@ impl Rules {
             };
             apply(rule, draft, values, findings).context(name)?;
         }
+        // A later rule may have removed them.
+        for path in std::mem::take(&mut findings.unmasked) {
+            if draft.kind(&path)?.is_some() {
+                findings.warnings.push(format!(
+                    "{path} is a unit of this machine's own and cannot be masked; remove it if it \
+                     is not wanted"
+                ));
+            }
+        }
         Ok(())
     }
 
@@ -167,14 +178,19 @@ fn apply(
     }
     findings.warnings.extend(removed.notes);
 
-    let mut harmless = false;
+    let with_packages = draft.len();
+    let mut stopped = Vec::new();
     for name in &rule.disable_services {
         services::disable(draft, name).context("disable-services")?;
     }
     for name in &rule.mask_services {
         let masked = services::mask(draft, name).context("mask-services")?;
-        harmless |= !masked.units.is_empty();
-        findings.warnings.extend(masked.warnings);
+        stopped.extend(masked.units);
+        findings.unmasked.extend(masked.own);
+    }
+    let harmless = !stopped.is_empty();
+    if harmless && draft.len() > with_packages {
+        found.push(format!("services {}", stopped.join(", ")));
     }
     for (names, reason) in removed.blocked {
         let names = names.join(", ");
@@ -202,6 +218,10 @@ fn apply(
 
     paths(&rule, draft, findings, &mut found)?;
     files(&rule, draft)?;
+    let edited = edits(&rule, draft)?;
+    if !edited.is_empty() {
+        found.push(format!("lines of {}", shortened(&edited)));
+    }
 
     changed |= draft.len() != before;
     if changed {
@@ -281,13 +301,21 @@ fn files(rule: &Rule, draft: &mut Draft<'_>) -> anyhow::Result<()> {
                 .context("write")?;
         }
     }
+    Ok(())
+}
+
+/// The files that are edited.
+fn edits(rule: &Rule, draft: &mut Draft<'_>) -> anyhow::Result<Vec<String>> {
+    let mut edited = Vec::new();
     for line in &rule.line {
-        lines::edit(draft, line).context("line")?;
+        edited.extend(lines::edit(draft, line).context("line")?);
     }
     for setting in &rule.setting {
-        lines::set(draft, setting).context("setting")?;
+        edited.extend(lines::set(draft, setting).context("setting")?);
     }
-    Ok(())
+    let mut names: Vec<String> = edited.iter().map(GuestPath::to_string).collect();
+    names.dedup();
+    Ok(names)
 }
 
 /// What to say of paths that stay.
