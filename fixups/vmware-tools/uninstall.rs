@@ -46,8 +46,8 @@ const WITH_BLOCKS: [&str; 7] = [
 /// Removes the installer's files and directories, puts back what it replaced, and takes out the
 /// blocks that it added to other files.
 pub(super) fn uninstall(draft: &mut Draft<'_>, findings: &mut Findings) -> anyhow::Result<()> {
-    let text = draft.guest().read_text(locations::PATH)?;
-    let all = text.as_deref().map(Locations::parse).unwrap_or_default();
+    let database = draft.content(&locations::PATH.into())?.unwrap_or_default();
+    let all = Locations::parse(&String::from_utf8_lossy(&database));
     let before = draft.len();
     let mut left = Left::default();
     backups(draft, &all, &mut left).context("putting back what VMware's installer replaced")?;
@@ -209,12 +209,15 @@ fn backups(draft: &mut Draft<'_>, all: &Locations, left: &mut Left) -> anyhow::R
         if draft.kind(&backup)? != Some(FileKind::File) {
             continue;
         }
-        let Some(old) = draft.guest().read(&backup)? else {
+        let Some(old) = draft.content(&backup)? else {
             continue;
         };
         let stat = draft.guest().stat(&backup)?;
         let kind = draft.kind(&file)?;
-        let now = draft.guest().read(&file)?;
+        if matches!(kind, Some(FileKind::Dir | FileKind::Other)) {
+            continue;
+        }
+        let now = draft.content(&file)?;
         let without_block = now.as_deref().and_then(blocks::without);
         let is_same = kind == Some(FileKind::File)
             && (now.as_ref() == Some(&old) || without_block.as_ref() == Some(&old));
@@ -252,7 +255,7 @@ fn cut_blocks(draft: &mut Draft<'_>, all: &Locations) -> anyhow::Result<()> {
         if draft.kind(&file)? != Some(FileKind::File) {
             continue;
         }
-        let content = draft.guest().read(&file)?;
+        let content = draft.content(&file)?;
         if let Some(content) = content.as_deref().and_then(blocks::without) {
             draft.push(Change::Write {
                 path: file,

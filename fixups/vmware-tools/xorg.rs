@@ -1,5 +1,6 @@
 //! X11 configuration that names VMware's drivers.
 
+use refit_engine::backend::FileKind;
 use refit_engine::{Guest, GuestPath};
 
 /// Where the X server's drivers are, and the kinds of them.
@@ -16,9 +17,11 @@ pub(super) fn named(guest: &Guest<'_>) -> anyhow::Result<Vec<(GuestPath, String,
     files.extend(guest.files("/etc/X11/xorg.conf.d", |name| name.ends_with(".conf"))?);
     let mut found = Vec::new();
     for file in files {
-        let Some(text) = guest.read_text(&file)? else {
+        let stat = guest.stat(&file)?;
+        if stat.is_none_or(|stat| stat.kind != FileKind::File) {
             continue;
-        };
+        }
+        let text = guest.read_text(&file)?.unwrap_or_default();
         for driver in drivers(&text) {
             let mut installed = false;
             for dir in DRIVERS {

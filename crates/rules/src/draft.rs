@@ -5,7 +5,7 @@ use refit_engine::backend::FileKind;
 use refit_engine::{Change, Guest, GuestPath};
 use refit_packages::Packages;
 
-use crate::glob::entry;
+use crate::glob::{content, entry};
 
 /// Changes that are planned one after another, each on what those before it leave.
 ///
@@ -51,6 +51,15 @@ impl<'b> Draft<'b> {
     /// If the guest cannot be read.
     pub fn kind(&self, path: &GuestPath) -> anyhow::Result<Option<FileKind>> {
         entry(&self.guest, path)
+    }
+
+    /// The content of a regular file as the draft leaves it, links followed; `None` if `path` is
+    /// anything else.
+    ///
+    /// # Errors
+    /// If the guest cannot be read, or the file is too long for [`Guest::read`].
+    pub fn content(&self, path: &GuestPath) -> anyhow::Result<Option<Vec<u8>>> {
+        content(&self.guest, path)
     }
 
     /// How many changes it has so far.

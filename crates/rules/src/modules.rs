@@ -8,12 +8,15 @@ use refit_engine::backend::FileKind;
 use refit_engine::{Change, Guest, GuestCommand, GuestPath, RehearseError};
 
 use crate::draft::Draft;
+use crate::glob::content;
 use crate::lines::without_lines;
 
 /// Suffixes of a module's file.
 const SUFFIXES: [&str; 5] = [".ko", ".ko.xz", ".ko.zst", ".ko.gz", ".o"];
 /// Directories with more in them are not gone through.
 const ENTRY_LIMIT: usize = 100_000;
+/// Nobody nests directories deeper; each level takes stack.
+const DEPTH_LIMIT: usize = 64;
 /// depmod(8) on a slow, emulated machine.
 const DEPMOD_TIME: Duration = Duration::from_secs(300);
 
@@ -100,6 +103,10 @@ fn collect(
 ) -> anyhow::Result<()> {
     *seen += 1;
     ensure!(*seen <= ENTRY_LIMIT, "too many files beside {path}");
+    ensure!(
+        path.components().count() <= DEPTH_LIMIT,
+        "directories are nested too deeply: {path}"
+    );
     match kind {
         FileKind::Dir => {
             for entry in guest.list(&path)? {
@@ -124,7 +131,7 @@ fn contains(guest: &Guest<'_>, path: &GuestPath, text: Option<&str>) -> anyhow::
         return Ok(true);
     };
     let finder = regex::bytes::Regex::new(&regex::escape(text))?;
-    Ok(match guest.read(path)? {
+    Ok(match content(guest, path)? {
         Some(content) => finder.is_match(&content),
         None => true,
     })
@@ -182,7 +189,7 @@ fn reindex(
     };
     for index in ["modules.dep", "modules.alias", "modules.symbols"] {
         let path = dir.join(index);
-        let Some(old) = draft.guest().read(&path)? else {
+        let Some(old) = draft.content(&path)? else {
             continue;
         };
         let content = without_lines(&old, &gone);

@@ -286,7 +286,7 @@ fn files(rule: &Rule, draft: &mut Draft<'_>) -> anyhow::Result<()> {
         let path = check::file(&write.path).context("write")?;
         let mode = write.mode.as_deref().map(check::mode).transpose()?;
         let content = write.content.as_bytes();
-        let as_wanted = draft.guest().read(&path)?.as_deref() == Some(content)
+        let as_wanted = draft.content(&path)?.as_deref() == Some(content)
             && match (mode, draft.guest().stat(&path)?) {
                 (Some(mode), Some(stat)) => stat.mode == mode,
                 _ => true,

@@ -11,6 +11,9 @@ use crate::rule::Owned;
 /// Directories with more in them are not gone through.
 const ENTRY_LIMIT: usize = 100_000;
 
+/// Nobody nests directories deeper; each level takes stack.
+const DEPTH_LIMIT: usize = 256;
+
 /// What stayed of a path that was to be removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kept {
@@ -101,6 +104,10 @@ impl Draft<'_> {
         ensure!(
             *seen <= ENTRY_LIMIT,
             "more than {ENTRY_LIMIT} files are to be removed"
+        );
+        ensure!(
+            path.components().count() <= DEPTH_LIMIT,
+            "directories are nested too deeply to be removed: {path}"
         );
         if kind == FileKind::Other {
             kept.owned
