@@ -4,6 +4,7 @@ use refit_engine::Fixup;
 
 #[path = "boot-disks/mod.rs"]
 pub mod boot_disks;
+pub mod network;
 #[path = "nic-names/mod.rs"]
 pub mod nic_names;
 #[path = "vmware-tools/mod.rs"]

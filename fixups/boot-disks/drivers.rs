@@ -211,7 +211,7 @@ fn examine(
         Outcome::Ready { how: PACKED }
     } else if !modules.knows_virtio() {
         Outcome::Stuck(without_virtio(&release))
-    } else if let Some(why) = cannot_append(guest, image, &found, &modules)? {
+    } else if let Some(why) = cannot_append(&found, &modules) {
         Outcome::Stuck(format!(
             "{image} lacks {}, which cannot be appended: {why}; {}, or give the machine a SATA disk",
             missing.join(", "),
@@ -259,30 +259,20 @@ fn names_in(appended: &[InitramfsFile], release: &str) -> BTreeSet<String> {
 }
 
 /// Why modules that are appended to this image would not be loaded; `None` if they would.
-fn cannot_append(
-    guest: &Guest<'_>,
-    image: &GuestPath,
-    found: &Initramfs,
-    modules: &Modules,
-) -> anyhow::Result<Option<String>> {
+fn cannot_append(found: &Initramfs, modules: &Modules) -> Option<String> {
     if let Some(maker) = found.fixed_list {
-        return Ok(Some(format!(
+        return Some(format!(
             "it was made by {maker}, and loads the modules of a fixed list alone"
-        )));
-    }
-    if !found.coldplug {
-        return Ok(Some("nothing in it loads drivers by itself".to_owned()));
-    }
-    if Compression::of(&guest.read_start(image, 6)?) == Some(Compression::Lz4) {
-        return Ok(Some(
-            "Linux before 5.9 unpacks nothing that follows LZ4 data".to_owned(),
         ));
     }
+    if !found.coldplug {
+        return Some("nothing in it loads drivers by itself".to_owned());
+    }
     if modules.aliases.is_empty() {
-        return Ok(Some(format!(
+        return Some(format!(
             "/lib/modules/{}/modules.alias is missing or empty",
             modules.release
-        )));
+        ));
     }
     let packed = found.modules.get(&modules.release);
     let unknown: Vec<&str> = packed
@@ -291,13 +281,13 @@ fn cannot_append(
         .map(String::as_str)
         .filter(|name| modules.get(name).is_none())
         .collect();
-    Ok((!unknown.is_empty()).then(|| {
+    (!unknown.is_empty()).then(|| {
         format!(
             "it has modules that /lib/modules/{}/modules.dep does not list ({})",
             modules.release,
             unknown.join(", ")
         )
-    }))
+    })
 }
 
 /// The modules `needed` with indexes of all modules that the image will then have. All of them,

@@ -4,8 +4,10 @@
 
 mod drivers;
 mod evidence;
+mod fallback;
 mod index;
 mod initramfs;
+mod lvm;
 mod modules;
 mod names;
 mod part;
@@ -49,6 +51,8 @@ impl Fixup for BootDisks {
         Ok(part::proposal([
             drivers::plan(guest)?,
             stable::plan(guest)?,
+            lvm::plan(guest)?,
+            fallback::plan(guest)?,
         ]))
     }
 }

@@ -39,12 +39,10 @@ const PARAMETERS: [&str; 3] = ["root", "resume", "RESUME"];
 const ENVIRONMENT_SIZE: usize = 1024;
 
 /// Files whose references to devices are not changed, only told.
-const OTHERS: [&str; 5] = [
-    "/etc/lvm/lvm.conf",
+const OTHERS: [&str; 3] = [
     "/etc/multipath.conf",
     "/etc/mdadm/mdadm.conf",
     "/etc/mdadm.conf",
-    "/etc/lvm/devices/system.devices",
 ];
 
 /// fstab, crypttab and kernel command lines.

@@ -2,7 +2,7 @@
 
 use refit_engine::{Facts, Guest};
 
-use super::predictable;
+use crate::network::predictable;
 
 /// A mechanism that gives a card its name by MAC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

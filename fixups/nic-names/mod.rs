@@ -4,15 +4,8 @@
 //! guest's network configuration goes by the name. `README.md` beside this file says what counts as
 //! evidence for a name and what is written for which guest.
 
-mod configuration;
-mod decide;
-mod evidence;
-mod kernel_names;
+mod exchange;
 mod mechanism;
-pub mod model;
-mod predictable;
-pub mod sources;
-mod topology;
 mod write;
 
 use std::collections::BTreeSet;
@@ -20,10 +13,11 @@ use std::sync::LazyLock;
 
 use refit_engine::{Change, Evidence, Fixup, Guest, Info, Nic, Os, Proposal, Request, Verdict};
 
-use configuration::Configuration;
-use decide::{Decided, Naming, Outcome};
+use crate::network::configuration::Configuration;
+use crate::network::decide::{self, Decided, Naming, Outcome};
+use crate::network::topology::Topology;
+use crate::network::{kernel_names, predictable};
 use mechanism::Mechanism;
-use topology::Topology;
 use write::Wanted;
 
 /// How the user can tell which card is which.
@@ -99,16 +93,28 @@ fn propose(
     } else {
         let needed: Vec<Wanted> = wanted
             .iter()
-            .filter(|wanted| !configuration.renames(wanted))
+            .filter(|wanted| {
+                let renames = configuration.renames(wanted.mac, &wanted.name);
+                !renames || !configuration.existing.contradicting(wanted).is_empty()
+            })
             .cloned()
             .collect();
         let existing = &configuration.existing;
         match mechanism::of(guest)? {
             Some(mechanism) => {
-                let changes = write::plan(guest, mechanism, &needed, existing, warnings)?;
-                if mechanism != Mechanism::Mactab {
-                    warnings.extend(kernel_names::exchange(guest.facts(), &decided));
+                let mut needed = needed;
+                let mut exchange = Vec::new();
+                let exchanged = kernel_names::exchanged(guest.facts(), &decided);
+                if exchanged && mechanism != Mechanism::Mactab {
+                    if let Some(changes) = exchange::plan(guest, &wanted)? {
+                        needed.retain(|wanted| !exchange::is_kernels(wanted));
+                        exchange = changes;
+                    } else {
+                        warnings.push(exchange::advice(&wanted));
+                    }
                 }
+                let mut changes = write::plan(guest, mechanism, &needed, existing, warnings)?;
+                changes.append(&mut exchange);
                 with_names(&wanted, changes)
             }
             // The kernel's own name for the only card.

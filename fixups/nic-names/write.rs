@@ -7,8 +7,9 @@ use refit_engine::{Change, Guest, GuestPath, InitramfsFile};
 use refit_machine::Mac;
 
 use super::mechanism::Mechanism;
-use super::sources::networkd::Link;
-use super::sources::persistent_rules::{self, RuleBinding, SlotRule};
+use crate::network::configuration::Existing;
+use crate::network::sources::networkd::Link;
+use crate::network::sources::persistent_rules::{self, RuleBinding};
 
 /// Where the generators of udev up to 174 kept names, and where administrators still do.
 const PERSISTENT_RULES: &str = "/etc/udev/rules.d/70-persistent-net.rules";
@@ -28,17 +29,6 @@ pub(super) struct Wanted {
     pub name: String,
 }
 
-/// What the guest has already.
-#[derive(Debug, Default)]
-pub(super) struct Existing {
-    /// `.link` files in the order in which udev tries them.
-    pub links: Vec<Link>,
-    /// Names by MAC in udev rules, in the order in which they apply.
-    pub rules: Vec<RuleBinding>,
-    /// Names by place in udev rules.
-    pub slot_rules: Vec<SlotRule>,
-}
-
 impl Existing {
     /// The rules that name `mac`.
     fn rules_for(&self, mac: Mac) -> impl Iterator<Item = &RuleBinding> {
@@ -48,7 +38,7 @@ impl Existing {
 
     /// The files with rules that keep the card from having its name: by giving it another, by not
     /// finding it on the new machine, or by giving the name to the card in some place.
-    pub fn contradicting(&self, wanted: &Wanted) -> BTreeSet<GuestPath> {
+    pub(super) fn contradicting(&self, wanted: &Wanted) -> BTreeSet<GuestPath> {
         let rules = self.rules_for(wanted.mac);
         let by_mac = rules
             .filter(|rule| rule.binding.name != wanted.name || !rule.sure)

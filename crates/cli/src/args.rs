@@ -137,8 +137,9 @@ pub struct FixupArgs {
     /// Parameters from a TOML file: a table for each fixup
     #[arg(long, value_name = "FILE")]
     pub params: Option<PathBuf>,
-    /// A NIC of the machine, and what it was on the old one (repeat for more NICs or addresses)
-    #[arg(long, value_name = "MAC[=IP/PREFIX[,GATEWAY[,DNS...]]]")]
+    /// A NIC of the machine, and what it was on the old one (repeat for more NICs or addresses);
+    /// OLD is the MAC that it had there
+    #[arg(long, value_name = "[OLD=>]MAC[=IP/PREFIX[,GATEWAY[,DNS...]]]")]
     pub nic: Vec<String>,
     /// NICs in Forklift's form: MAC:ip:IP,GATEWAY,PREFIX,DNS..., joined with `_`
     #[arg(long, value_name = "STRING")]

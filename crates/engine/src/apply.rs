@@ -302,7 +302,10 @@ impl Preparation<'_> {
                 .map(|file| (&file.path, file.clone()))
                 .collect();
             let files: Vec<_> = files.into_values().collect();
-            let content = initramfs::segment(stat.size, &files)?;
+            let packing = initramfs::Packing::of(stat.size, |offset, len| {
+                self.backend.read_at(image, offset, len)
+            })?;
+            let content = initramfs::segment(stat.size, packing, &files)?;
             let attributes = Attributes::read(self.backend, image, &stat)?;
             let after = After::Appended {
                 size: stat.size + content.len() as u64,

@@ -13,6 +13,8 @@ pub use root::RootBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::GuestPath;
+use crate::rehearsal::{GuestCommand, RehearseError, Traces};
+use crate::stage::Stage;
 
 /// What a path is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +98,22 @@ pub trait Backend {
     /// Extended attributes of `path` itself, sorted by name; empty where unsupported.
     fn xattrs(&self, path: &GuestPath) -> anyhow::Result<Xattrs>;
 
+    /// Runs a program of the guest on a throw-away view of the guest, with `stage` laid over it, and
+    /// tells what it wrote there. The guest's own files do not change.
+    ///
+    /// # Errors
+    /// [`RehearseError::Unavailable`] where programs of guests are never run.
+    fn rehearse(&self, stage: &Stage, command: &GuestCommand) -> Result<Traces, RehearseError> {
+        let _ = (stage, command);
+        Err(RehearseError::Unavailable {
+            reason: format!(
+                "{} is a directory of this host, and a guest's programs run in the libguestfs \
+                 appliance only; give the guest's disks instead",
+                self.describe()
+            ),
+        })
+    }
+
     /// Creates regular file `path`, or replaces the content of the one there, which keeps its
     /// inode's attributes. A new file belongs to root with mode 0600 until
     /// [`set_owner`](Self::set_owner) and [`set_mode`](Self::set_mode) say otherwise.
@@ -124,6 +142,9 @@ pub trait Backend {
 
     /// Sets one extended attribute of `path` itself.
     fn set_xattr(&mut self, path: &GuestPath, name: &[u8], value: &[u8]) -> anyhow::Result<()>;
+
+    /// Takes one extended attribute of `path` itself away.
+    fn remove_xattr(&mut self, path: &GuestPath, name: &[u8]) -> anyhow::Result<()>;
 
     /// Sets access and modification time of `path` itself. On a link this may lose its extended
     /// attributes: set them afterwards.

@@ -6,18 +6,19 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::backend::{Backend, Entry, FileKind, Stat};
+use crate::backend::{Backend, Entry, FileKind, Stat, Xattrs};
 use crate::change::{Change, InitramfsFile};
 use crate::facts::Facts;
 use crate::initramfs;
 use crate::path::GuestPath;
-use crate::stage::{Stage, Staged};
+use crate::rehearsal::{GuestCommand, RehearseError, Traces};
+use crate::stage::{Stage, Staged, mode_after_chown};
 
 /// No configuration file is longer; [`Guest::read`] refuses more than this many bytes.
 pub const READ_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// Owner of what a plan makes, until it says otherwise.
-const ROOT: (u32, u32) = (0, 0);
+pub(crate) const ROOT: (u32, u32) = (0, 0);
 
 /// As many links as Linux follows in one path (`path_resolution(7)`).
 const LINK_LIMIT: usize = 40;
@@ -263,8 +264,8 @@ impl<'b> Guest<'b> {
         }
     }
 
-    /// The files in the uncompressed archives at the end of an initramfs image: what was appended
-    /// to it. Later ones of the same name win.
+    /// The files in the archives at the end of an initramfs image: what was appended to it. Later
+    /// ones of the same name win.
     ///
     /// # Errors
     /// If the image cannot be read.
@@ -272,9 +273,9 @@ impl<'b> Guest<'b> {
         let mut files = BTreeMap::new();
         if let Some(real) = self.resolve(image)? {
             if let Some(stat) = self.lstat_real(&real)? {
-                let tail = initramfs::read_appended(stat.size, |offset, len| {
-                    self.read_range(&real, offset, len)
-                })?;
+                let read_at = |offset, len| self.read_range(&real, offset, len);
+                let packing = initramfs::Packing::of(stat.size, read_at)?;
+                let tail = initramfs::read_appended(stat.size, packing, read_at)?;
                 files.extend(tail.into_iter().map(|file| (file.path.clone(), file)));
             }
             for file in self.stage.appended.get(&real).into_iter().flatten() {
@@ -377,7 +378,13 @@ impl<'b> Guest<'b> {
             Change::InitramfsAppend { files, .. } => {
                 ensure!(is(FileKind::File), "there is no such file");
                 if let Some(Staged::File { content, .. }) = self.stage.nodes.get_mut(&real) {
-                    let segment = initramfs::segment(content.len() as u64, files)?;
+                    let size = content.len() as u64;
+                    let packing = initramfs::Packing::of(size, |offset, len| {
+                        let start = usize::try_from(offset)?.min(content.len());
+                        let end = start.saturating_add(len).min(content.len());
+                        Ok(content[start..end].to_vec())
+                    })?;
+                    let segment = initramfs::segment(size, packing, files)?;
                     Rc::make_mut(content).extend(segment);
                     return Ok(());
                 }
@@ -510,10 +517,7 @@ impl<'b> Guest<'b> {
                     if links > LINK_LIMIT {
                         return Ok(None);
                     }
-                    let target = match self.stage.nodes.get(&next) {
-                        Some(Staged::Link { target }) => target.clone(),
-                        _ => self.backend.read_link(&next)?,
-                    };
+                    let target = self.link_target(&next)?;
                     if target.starts_with(b"/") {
                         real = GuestPath::root();
                     }
@@ -538,8 +542,52 @@ impl<'b> Guest<'b> {
         Ok(Some(real))
     }
 
+    /// What the link at `real`, a path without others, leads to.
+    pub(crate) fn link_target(&self, real: &GuestPath) -> anyhow::Result<Vec<u8>> {
+        match self.stage.nodes.get(real) {
+            Some(Staged::Link { target }) => Ok(target.clone()),
+            _ => self.backend.read_link(real),
+        }
+    }
+
+    /// Whether the regular file at `real`, a path without links that has `stat`, holds `content`.
+    pub(crate) fn holds(
+        &self,
+        real: &GuestPath,
+        stat: &Stat,
+        content: &[u8],
+    ) -> anyhow::Result<bool> {
+        if let Some(Staged::File {
+            content: staged, ..
+        }) = self.stage.nodes.get(real)
+        {
+            return Ok(**staged == content);
+        }
+        if let Some(files) = self.stage.appended.get(real) {
+            let segment = initramfs::segment(stat.size, files)?;
+            return Ok(content
+                .strip_suffix(segment.as_slice())
+                .is_some_and(|image| image.len() as u64 == stat.size)
+                && content.starts_with(&self.backend.read(real)?));
+        }
+        Ok(stat.size == content.len() as u64 && self.backend.read(real)? == content)
+    }
+
+    /// Extended attributes of what is at `real`, a path without links; what is planned has none.
+    pub(crate) fn xattrs(&self, real: &GuestPath) -> anyhow::Result<Xattrs> {
+        match self.stage.nodes.get(real) {
+            Some(Staged::Attributes { .. }) | None => self.backend.xattrs(real),
+            Some(_) => Ok(Xattrs::new()),
+        }
+    }
+
+    /// Runs a program on what is planned so far.
+    pub(crate) fn run(&self, command: &GuestCommand) -> Result<Traces, RehearseError> {
+        self.backend.rehearse(&self.stage, command)
+    }
+
     /// Attributes at a path without links, planned changes included.
-    fn lstat_real(&self, real: &GuestPath) -> anyhow::Result<Option<Stat>> {
+    pub(crate) fn lstat_real(&self, real: &GuestPath) -> anyhow::Result<Option<Stat>> {
         match self.stage.nodes.get(real) {
             Some(Staged::Gone) => return Ok(None),
             Some(Staged::Attributes { mode, owner }) => {
@@ -615,17 +663,6 @@ impl std::fmt::Debug for Guest<'_> {
             .field("backend", &self.backend.describe())
             .field("staged", &self.stage.nodes.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// The permission bits that `chown(2)` leaves of a regular file: set-user-ID goes, and
-/// set-group-ID, where it does not mean mandatory locking.
-fn mode_after_chown(mode: u32) -> u32 {
-    let mode = mode & !0o4000;
-    if mode & 0o010 == 0 {
-        mode
-    } else {
-        mode & !0o2000
     }
 }
 

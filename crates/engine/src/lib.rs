@@ -35,6 +35,7 @@ pub use keys::Key;
 pub use nic::Nic;
 pub use path::GuestPath;
 pub use plan::{Planned, Selection, VerdictKind, plan};
-pub use rehearsal::{GuestCommand, Rehearsal, RehearseError};
+pub use rehearsal::{GuestCommand, Rehearsal, RehearseError, Traces};
 pub use run::{FixError, Job, Report, Step, fix, plan_guest};
+pub use stage::Stage;
 pub use undo::{ChangedSince, Restored, UndoFile};

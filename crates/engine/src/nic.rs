@@ -10,8 +10,11 @@ use refit_machine::{Mac, Machine};
 /// One NIC of the machine that the guest will run on, with what is known of it on the old one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nic {
-    /// Its hardware address, the same before and after the move.
+    /// Its hardware address on the new machine; unless [`replaces`](Self::replaces) says otherwise,
+    /// it had the same on the old one.
     pub mac: Mac,
+    /// The hardware address that the card had on the old machine.
+    pub replaces: Option<Mac>,
     /// Addresses that it has had on the old machine, or is to have.
     pub addresses: Vec<IpNet>,
     /// Default gateways.
@@ -30,6 +33,7 @@ impl Nic {
     pub fn new(mac: Mac, origin: impl Into<String>) -> Self {
         Self {
             mac,
+            replaces: None,
             addresses: Vec::new(),
             gateways: Vec::new(),
             dns: Vec::new(),
@@ -39,6 +43,7 @@ impl Nic {
     }
 
     fn absorb(&mut self, other: Self) {
+        self.replaces = self.replaces.or(other.replaces);
         extend(&mut self.addresses, other.addresses);
         extend(&mut self.gateways, other.gateways);
         extend(&mut self.dns, other.dns);
@@ -54,16 +59,22 @@ fn extend<T: PartialEq>(list: &mut Vec<T>, more: Vec<T>) {
     }
 }
 
-/// `MAC[=IP/PREFIX[,GATEWAY[,DNS...]]]`, the form of `--nic`.
+/// `[OLD=>]MAC[=IP/PREFIX[,GATEWAY[,DNS...]]]`, the form of `--nic`. `OLD` is the hardware address
+/// that the card had on the old machine.
 impl FromStr for Nic {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
-        let (mac, rest) = match text.split_once('=') {
+        let (old, new) = match text.split_once("=>") {
+            Some((old, new)) => (Some(old.parse::<Mac>()?), new),
+            None => (None, text),
+        };
+        let (mac, rest) = match new.split_once('=') {
             Some((mac, rest)) => (mac, Some(rest)),
-            None => (text, None),
+            None => (new, None),
         };
         let mut nic = Self::new(mac.parse()?, "--nic");
+        nic.replaces = old.filter(|old| *old != nic.mac);
         let Some(rest) = rest else { return Ok(nic) };
         let mut words = rest.split(',');
         let address = words.next().unwrap_or_default();
@@ -141,13 +152,43 @@ pub fn from_machine(machine: &Machine, origin: &str) -> Vec<Nic> {
     machine.nics.iter().filter_map(known).collect()
 }
 
-/// Joins what several sources say of the same NICs, in the order in which they are first named.
+/// Joins what several sources say of the same NICs, in the order in which they are first named. What
+/// one says of a hardware address that another replaces (`--vmx`, with `--nic OLD=>NEW`) is said
+/// of the new one.
 ///
 /// # Errors
-/// If two NICs are said to have the same address.
+/// If two NICs are said to have the same address, or if hardware addresses are passed on from one
+/// NIC to another: on a guest that was fixed already, the next run would pass them on again.
 pub fn merge(sources: impl IntoIterator<Item = Nic>) -> anyhow::Result<Vec<Nic>> {
     let mut nics: Vec<Nic> = Vec::new();
-    for nic in sources {
+    let sources: Vec<Nic> = sources.into_iter().collect();
+    let replaced: Vec<(Mac, Mac)> = sources
+        .iter()
+        .filter_map(|nic| Some((nic.replaces?, nic.mac)))
+        .collect();
+    for (index, (old, new)) in replaced.iter().enumerate() {
+        for (other_old, other_new) in &replaced {
+            if old == other_new {
+                bail!(
+                    "{old} is the old MAC of one NIC and the new one of another; move them one after the other, \
+                     by way of a MAC that no NIC has"
+                );
+            }
+            if new == other_new && old != other_old {
+                bail!("{new} cannot replace both {old} and {other_old}");
+            }
+        }
+        if let Some((_, other)) = replaced[..index]
+            .iter()
+            .find(|(same, other)| same == old && other != new)
+        {
+            bail!("{old} cannot be replaced by both {other} and {new}");
+        }
+    }
+    for mut nic in sources {
+        if let Some((_, new)) = replaced.iter().find(|(old, _)| *old == nic.mac) {
+            nic.mac = *new;
+        }
         match nics.iter_mut().find(|known| known.mac == nic.mac) {
             Some(known) => known.absorb(nic),
             None => nics.push(nic),
@@ -189,9 +230,20 @@ mod tests {
         assert!(alone.addresses.is_empty());
         let v6: Nic = "00:50:56:aa:bb:01=2001:db8::10/64".parse().unwrap();
         assert_eq!(v6.addresses[0].prefix_len(), 64);
+        let replacing: Nic = "00:0C:29:00:00:01=>00:50:56:aa:bb:01=192.0.2.10/24"
+            .parse()
+            .unwrap();
+        assert_eq!(replacing.mac, nic.mac);
+        assert_eq!(replacing.replaces, Some(Mac([0x00, 0x0c, 0x29, 0, 0, 1])));
+        assert_eq!(replacing.addresses, nic.addresses);
+        let same: Nic = "00:50:56:AA:BB:01=>00:50:56:aa:bb:01".parse().unwrap();
+        assert_eq!(same.replaces, None);
         for text in [
             "",
             "x",
+            "=>00:50:56:aa:bb:01",
+            "00:50:56:aa:bb:01=>",
+            "00:50:56:aa:bb:01=>00:50:56:aa:bb:02=>00:50:56:aa:bb:03",
             "00:50:56:aa:bb:01=",
             "00:50:56:aa:bb:01=1.2.3",
             "00:50:56:aa:bb:01=1.2.3.4/33",
@@ -240,5 +292,46 @@ mod tests {
             "00:50:56:aa:bb:02=192.0.2.10/24",
         ];
         assert!(merge(twice.map(|text| text.parse().unwrap())).is_err());
+    }
+
+    #[test]
+    fn what_is_known_of_an_old_mac_is_known_of_the_new_one() {
+        let parse = |text: &str| text.parse::<Nic>().unwrap();
+        let slot = Nic {
+            pci_slot: Some(192),
+            ..Nic::new("00:50:56:aa:bb:01".parse().unwrap(), "--vmx")
+        };
+        let merged = merge([slot, parse("00:50:56:aa:bb:01=>52:54:00:00:00:01")]).unwrap();
+        assert_eq!(merged.len(), 1);
+        assert_eq!(merged[0].mac.to_string(), "52:54:00:00:00:01");
+        assert_eq!(
+            merged[0].replaces,
+            Some("00:50:56:aa:bb:01".parse().unwrap())
+        );
+        assert_eq!(merged[0].pci_slot, Some(192));
+        for contradicting in [
+            // Exchanged, passed on, from two, to two.
+            [
+                "00:50:56:aa:bb:01=>00:50:56:aa:bb:02",
+                "00:50:56:aa:bb:02=>00:50:56:aa:bb:01",
+            ],
+            [
+                "00:50:56:aa:bb:01=>00:50:56:aa:bb:02",
+                "00:50:56:aa:bb:02=>00:50:56:aa:bb:03",
+            ],
+            [
+                "00:50:56:aa:bb:01=>00:50:56:aa:bb:03",
+                "00:50:56:aa:bb:02=>00:50:56:aa:bb:03",
+            ],
+            [
+                "00:50:56:aa:bb:01=>00:50:56:aa:bb:02",
+                "00:50:56:aa:bb:01=>00:50:56:aa:bb:03",
+            ],
+        ] {
+            assert!(
+                merge(contradicting.map(parse)).is_err(),
+                "{contradicting:?}"
+            );
+        }
     }
 }

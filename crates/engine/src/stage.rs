@@ -9,9 +9,28 @@ use crate::path::GuestPath;
 /// The result of all planned changes together: the final state of each path that they touch. Paths
 /// contain no symbolic links. Several changes of one file become one write.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Stage {
+pub struct Stage {
     pub(crate) nodes: BTreeMap<GuestPath, Staged>,
     pub(crate) appended: BTreeMap<GuestPath, Vec<InitramfsFile>>,
+}
+
+impl Stage {
+    /// Whether nothing is planned.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty() && self.appended.is_empty()
+    }
+}
+
+/// The permission bits that `chown(2)` leaves of a regular file: set-user-ID goes, and
+/// set-group-ID, where it does not mean mandatory locking.
+pub(crate) fn mode_after_chown(mode: u32) -> u32 {
+    let mode = mode & !0o4000;
+    if mode & 0o010 == 0 {
+        mode
+    } else {
+        mode & !0o2000
+    }
 }
 
 /// The final state of one path. Owners are user and group by number.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::backend::{Backend, FileKind, Stat, Xattrs};
 use crate::change::sha256_hex;
 use crate::path::GuestPath;
+use crate::selinux;
 
 /// `schema` of an undo file.
 const SCHEMA: &str = "refit/undo/v1";
@@ -459,11 +460,57 @@ impl Attributes {
 
     fn apply_xattrs(&self, backend: &mut dyn Backend, path: &GuestPath) -> anyhow::Result<()> {
         let present = backend.xattrs(path)?;
+        for (name, _) in &present {
+            // A file made anew inherits its directory's access control list. What runs SELinux
+            // never takes a label back.
+            if name != selinux::XATTR && !self.xattrs.iter().any(|(known, _)| known.0 == *name) {
+                backend.remove_xattr(path, name)?;
+            }
+        }
         for (name, value) in &self.xattrs {
             if !present.iter().any(|(n, v)| *n == name.0 && *v == value.0) {
                 backend.set_xattr(path, &name.0, &value.0)?;
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn undo_files_without_owners_are_understood() {
+        for (json, expected) in [
+            (
+                r#"{"kind": "dir"}"#,
+                After::Dir {
+                    mode: None,
+                    owner: None,
+                },
+            ),
+            (
+                r#"{"kind": "mode", "mode": 448}"#,
+                After::Attributes {
+                    mode: 0o700,
+                    owner: None,
+                },
+            ),
+            (
+                r#"{"kind": "file", "sha256": "", "mode": 420}"#,
+                After::File {
+                    sha256: String::new(),
+                    mode: 0o644,
+                    owner: None,
+                },
+            ),
+        ] {
+            let after: After = serde_json::from_str(json).unwrap();
+            assert_eq!(after, expected, "{json}");
+        }
+        let after = After::dir(0o755, (1, 2));
+        let json = serde_json::to_string(&after).unwrap();
+        assert_eq!(serde_json::from_str::<After>(&json).unwrap(), after);
     }
 }

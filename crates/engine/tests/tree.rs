@@ -224,6 +224,108 @@ fn a_fix_is_applied_checked_and_undone_to_the_last_attribute() {
 }
 
 #[test]
+fn changes_of_one_path_add_up_and_are_undone() {
+    let path = |path: &str| GuestPath::new(path);
+    let write = |path: &str, content: &[u8], mode| Change::Write {
+        path: path.into(),
+        content: content.to_vec(),
+        mode,
+    };
+    let chown = |path: &str, uid, gid| Change::Chown {
+        path: path.into(),
+        uid,
+        gid,
+    };
+    let chmod = |path: &str, mode| Change::Chmod {
+        path: path.into(),
+        mode,
+    };
+    let mkdir = |path: &str, mode| Change::Mkdir {
+        path: path.into(),
+        mode,
+    };
+    let image = "/boot/initrd.img-6.1.0";
+    let append = |name: &str| Change::InitramfsAppend {
+        path: image.into(),
+        files: vec![InitramfsFile {
+            path: name.into(),
+            mode: 0o644,
+            content: b"x".to_vec(),
+        }],
+    };
+    let changes = vec![
+        // A new file of somebody else, in a directory that is; chown takes the set-user-ID bit.
+        mkdir("/var/lib/x", 0o750),
+        chown("/var/lib/x", 101, 102),
+        write("/var/lib/x/new", b"x", Some(0o4755)),
+        chown("/var/lib/x/new", 101, 102),
+        // Attributes alone, and after other content; the last word counts.
+        mkdir("/etc/old", 0o700),
+        chown("/etc/old/deep", 1, 1),
+        chmod("/etc/old/deep", 0o2755),
+        write("/etc/fstab", b"new\n", None),
+        chown("/etc/fstab", 1, 2),
+        chmod("/etc/fstab", 0o2640),
+        chown("/etc/os-release", 3, 4),
+        // A file in the place of a link, a directory in the place of a file, and the reverse.
+        Change::Remove {
+            path: path("/etc/old/link"),
+        },
+        write("/etc/old/link", b"file", None),
+        Change::Remove {
+            path: path("/etc/old/deep/\u{fc}ber"),
+        },
+        mkdir("/etc/old/deep/\u{fc}ber", 0o711),
+        Change::Remove {
+            path: path("/boot/escape"),
+        },
+        // Whatever was to be appended to the old image goes with it.
+        append("/one"),
+        write(image, &[0xfd; 502], None),
+        append("/two"),
+    ];
+    let root = guest_tree();
+    let before = snapshot(root.path());
+    let mut backend = RootBackend::open(root.path()).unwrap();
+    let fixup = Fixed::new("test", changes, |guest| guest.exists("/var/lib/x"));
+    let (selection, request) = Default::default();
+    let fixups: [&dyn Fixup; 1] = [&fixup];
+    let undo_dir = tempfile::tempdir().unwrap();
+    let undo = undo_dir.path().join("undo.json");
+    let job = job(&fixups, &selection, &request);
+    fix(&mut backend, &Hints::default(), job, &undo, &mut |_| {}).unwrap();
+
+    let guest = Guest::inspect(&backend, &Hints::default()).unwrap();
+    for (path, mode, owner) in [
+        ("/var/lib", 0o755, (0, 0)),
+        ("/var/lib/x", 0o750, (101, 102)),
+        ("/var/lib/x/new", 0o755, (101, 102)),
+        ("/etc/old", 0o700, (0, 0)),
+        ("/etc/old/deep", 0o2755, (1, 1)),
+        ("/etc/fstab", 0o2640, (1, 2)),
+        ("/etc/os-release", 0o644, (3, 4)),
+        ("/etc/old/link", 0o644, (0, 0)),
+        ("/etc/old/deep/\u{fc}ber", 0o711, (0, 0)),
+    ] {
+        let stat = guest.stat(path).unwrap().unwrap();
+        assert_eq!((stat.mode, stat.owner()), (mode, owner), "{path}");
+    }
+    assert!(!guest.exists("/boot/escape").unwrap());
+    let link = fs::symlink_metadata(root.path().join("etc/old/link")).unwrap();
+    assert!(link.is_file());
+    let appended = guest.initramfs_appended(&image.into()).unwrap();
+    let appended: Vec<_> = appended.iter().map(|file| file.path.clone()).collect();
+    assert_eq!(appended, [path("/two")]);
+
+    let restored = UndoFile::load(&undo)
+        .unwrap()
+        .restore(&mut backend, false)
+        .unwrap();
+    assert_eq!(restored.overwritten, []);
+    assert_eq!(snapshot(root.path()), before);
+}
+
+#[test]
 fn undo_refuses_what_was_changed_again() {
     let root = guest_tree();
     let mut backend = RootBackend::open(root.path()).unwrap();

@@ -976,6 +976,11 @@ unsafe extern "C" {
         mapname: *const ::core::ffi::c_char,
         optargs: *const guestfs_cryptsetup_open_argv,
     ) -> ::core::ffi::c_int;
+    pub fn guestfs_debug(
+        g: *mut guestfs_h,
+        subcmd: *const ::core::ffi::c_char,
+        extraargs: *const *mut ::core::ffi::c_char,
+    ) -> *mut ::core::ffi::c_char;
     pub fn guestfs_download(
         g: *mut guestfs_h,
         remotefilename: *const ::core::ffi::c_char,

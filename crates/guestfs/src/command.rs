@@ -41,6 +41,20 @@ impl Handle {
         unsafe { call.list(|g| sys::guestfs_command_lines(g, arguments.as_ptr())) }
     }
 
+    /// Runs a shell command of the appliance itself, not of the guest, by `guestfs_debug`'s
+    /// subcommand `sh`; gives what it writes to standard output and standard error. The guest's
+    /// root is at `/sysroot` there. An exit status other than 0 is an error with that as message.
+    ///
+    /// libguestfs offers this for debugging and promises nothing about it: have a way to do
+    /// without.
+    pub fn appliance_sh(&self, command: impl AsRef<[u8]>) -> Result<Vec<u8>> {
+        let call = self.call("debug");
+        let arguments = call.strings("extraargs", [command.as_ref()])?;
+        // SAFETY: a function that returns a string; both arguments live until
+        // the end of this method.
+        unsafe { call.bytes(|g| sys::guestfs_debug(g, c"sh".as_ptr(), arguments.as_ptr())) }
+    }
+
     /// Sets the SELinux labels of a tree by a guest's file of contexts; with
     /// `force`, also those that an administrator may have chosen. Runs the
     /// appliance's setfiles, nothing of the guest.

@@ -238,9 +238,7 @@ pub fn commit(overlay: &Path, lock: &File) -> Result<()> {
     call.command
         .args(["-q", "-f", "qcow2", "-d"])
         .arg(overlay)
-        .stdin(lock)
-        // Ctrl-C on the terminal is for refit alone: this has to be completed.
-        .process_group(0);
+        .stdin(lock);
     call.run(discard)
 }
 
@@ -303,7 +301,10 @@ impl<'a> Call<'a> {
             .arg(action)
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+            .stdout(Stdio::piped())
+            // Ctrl-C on the terminal is for refit alone: a commit has to be completed, and each
+            // call but that is short.
+            .process_group(0);
         Self {
             action,
             path,

@@ -2,6 +2,7 @@
 
 mod bindings;
 mod demo;
+mod lanes;
 mod process;
 mod setup;
 mod test;

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::ensure;
 
+use crate::lanes::{self, Program};
 use crate::process::{capture, cargo, root, run};
 use crate::setup;
 
@@ -67,25 +68,54 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
         "--doc",
     ])))?;
     step("real components: libguestfs, qemu, virt-v2v");
-    // One after the other: two emulated machines at once on two cores take longer than in turn.
-    run(emulated(cargo().args([
-        "build",
-        "--quiet",
-        "--package",
-        "refit-cli",
-    ])))?;
-    run(emulated(cargo().args([
-        "test",
-        "--workspace",
-        "--tests",
-        "--no-fail-fast",
-        "--jobs",
-        "2",
-        "--",
-        "--test-threads",
-        "1",
-        "--include-ignored",
-    ])))
+    run(cargo().args(["build", "--quiet", "--package", "refit-cli"]))?;
+    run(cargo().args(["test", "--quiet", "--workspace", "--tests", "--no-run"]))?;
+    lanes::run(slow_programs()?)
+}
+
+/// The programs of tests that start machines. Those that take longest come first, so that in the
+/// end no lane waits long for the other.
+const LONGEST_FIRST: [&str; 6] = [
+    "matrix",
+    "fix",
+    "own_engine",
+    "bad_input",
+    "boot",
+    "convert",
+];
+
+fn slow_programs() -> anyhow::Result<Vec<Program>> {
+    let metadata = capture(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let empty = Vec::new();
+    let mut programs = Vec::new();
+    for package in metadata["packages"].as_array().unwrap_or(&empty) {
+        let package_name = package["name"].as_str().unwrap_or_default();
+        for target in package["targets"].as_array().unwrap_or(&empty) {
+            if target["kind"] != serde_json::json!(["test"]) {
+                continue;
+            }
+            let name = target["name"].as_str().unwrap_or_default();
+            let mut command = cargo();
+            emulated(&mut command).args(["test", "--package", package_name]);
+            command.args([
+                "--test",
+                name,
+                "--",
+                "--test-threads",
+                "1",
+                "--include-ignored",
+            ]);
+            let rank = LONGEST_FIRST
+                .iter()
+                .position(|longest| *longest == name)
+                .unwrap_or(LONGEST_FIRST.len());
+            let name = format!("{package_name}: {name}");
+            programs.push((rank, Program { name, command }));
+        }
+    }
+    programs.sort_by_key(|(rank, _)| *rank);
+    Ok(programs.into_iter().map(|(_, program)| program).collect())
 }
 
 /// Tests never use KVM: on some machines it opens, and guests hang.

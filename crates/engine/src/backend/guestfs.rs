@@ -1,13 +1,17 @@
 //! A guest's file systems mounted in libguestfs's appliance.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
+mod attributes;
+mod kit;
+mod rehearse;
+mod upper;
 
 use anyhow::Context as _;
-use refit_guestfs::{FileType, Handle, SetTime, TarIn, Timestamp};
+use refit_guestfs::{FileType, Handle, SetTime, Timestamp};
 
 use super::{Backend, Entry, FileKind, Stat, Xattrs};
 use crate::GuestPath;
+use crate::rehearsal::{GuestCommand, RehearseError, Traces};
+use crate::stage::Stage;
 
 /// The guest that is mounted in a launched [`Handle`].
 #[derive(Debug)]
@@ -26,34 +30,10 @@ impl GuestfsBackend {
         Self { handle, name }
     }
 
-    /// libguestfs cannot set the times of a link, but tar in the appliance does when it makes one.
-    fn link_with_times(
-        &self,
-        path: &GuestPath,
-        stat: &Stat,
-        mtime: (i64, i64),
-    ) -> anyhow::Result<()> {
-        let target = self.read_link(path)?;
-        let mut archive = tar::Builder::new(tempfile::NamedTempFile::new()?);
-        let exact = format!("{}.{:09}", mtime.0, mtime.1);
-        archive.append_pax_extensions([("mtime", exact.as_bytes())])?;
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(tar::EntryType::Symlink);
-        header.set_mode(stat.mode);
-        header.set_uid(stat.uid.into());
-        header.set_gid(stat.gid.into());
-        header.set_mtime(u64::try_from(mtime.0).unwrap_or_default());
-        header.set_size(0);
-        archive.append_link(
-            &mut header,
-            OsStr::from_bytes(path.file_name()),
-            OsStr::from_bytes(&target),
-        )?;
-        let archive = archive.into_inner()?;
-        let dir = path.parent().unwrap_or_else(GuestPath::root);
-        self.handle
-            .tar_in(archive.path(), dir.as_bytes(), &TarIn::new())?;
-        Ok(())
+    /// The handle, for looking at what a backend has no method for.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// Unmounts everything and gives the handle back.
@@ -187,6 +167,10 @@ impl Backend for GuestfsBackend {
         Ok(xattrs)
     }
 
+    fn rehearse(&self, stage: &Stage, command: &GuestCommand) -> Result<Traces, RehearseError> {
+        self.run(stage, command)
+    }
+
     fn write(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()> {
         let new = self.lstat(path)?.is_none();
         let (first, rest) = content.split_at(content.len().min(PIECE));
@@ -251,14 +235,28 @@ impl Backend for GuestfsBackend {
     }
 
     fn set_xattr(&mut self, path: &GuestPath, name: &[u8], value: &[u8]) -> anyhow::Result<()> {
+        let setting = || {
+            let name = String::from_utf8_lossy(name);
+            format!("setting extended attribute {name} of {path}")
+        };
+        // A final NUL, as SELinux labels have it, is that of the string.
+        let string = value.strip_suffix(b"\0").unwrap_or(value);
+        if string.contains(&0) {
+            return self.binary_xattr(path, name, value).with_context(setting);
+        }
         self.handle
             .lsetxattr(path.as_bytes(), name, value)
-            .with_context(|| {
-                format!(
-                    "setting extended attribute {} of {path}",
-                    String::from_utf8_lossy(name)
-                )
-            })
+            .with_context(setting)
+    }
+
+    fn remove_xattr(&mut self, path: &GuestPath, name: &[u8]) -> anyhow::Result<()> {
+        let removing = || {
+            let name = String::from_utf8_lossy(name);
+            format!("removing extended attribute {name} of {path}")
+        };
+        self.handle
+            .lremovexattr(path.as_bytes(), name)
+            .with_context(removing)
     }
 
     fn set_times(

@@ -334,6 +334,17 @@ impl Backend for RootBackend {
         })
     }
 
+    fn remove_xattr(&mut self, path: &GuestPath, name: &[u8]) -> anyhow::Result<()> {
+        let (dir, file) = self.parent(path)?;
+        let target = Self::proc_path(&dir).join(OsStr::from_bytes(file.as_bytes()));
+        rustix::fs::lremovexattr(&target, name).with_context(|| {
+            format!(
+                "removing extended attribute {} of {path}",
+                String::from_utf8_lossy(name)
+            )
+        })
+    }
+
     fn set_times(
         &mut self,
         path: &GuestPath,

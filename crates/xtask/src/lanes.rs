@@ -1,0 +1,70 @@
+//! Running slow test programs side by side.
+
+use std::collections::VecDeque;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context as _, ensure};
+
+/// How many run at a time. An emulated machine keeps one processor busy; with more of them than
+/// processors all would be slower.
+const LANES: usize = 2;
+
+/// One test program.
+pub struct Program {
+    /// What it is called in the output.
+    pub name: String,
+    /// How it is run.
+    pub command: Command,
+}
+
+/// Runs the programs in their order, some at a time, and prints the output of each when it ends.
+/// All are run, whichever fail.
+pub fn run(programs: Vec<Program>) -> anyhow::Result<()> {
+    let queue = Mutex::new(VecDeque::from(programs));
+    let failed = Mutex::new(Vec::new());
+    let take = || lock(&queue).pop_front();
+    thread::scope(|scope| {
+        for _ in 0..LANES {
+            scope.spawn(|| {
+                while let Some(mut program) = take() {
+                    println!("-- {} starts", program.name);
+                    let start = Instant::now();
+                    let passed = output(&mut program.command).map(|(passed, output)| {
+                        let seconds = start.elapsed().as_secs();
+                        println!("\n-- {} ({seconds} s)\n{output}", program.name);
+                        passed
+                    });
+                    match passed {
+                        Ok(true) => {}
+                        Ok(false) => lock(&failed).push(program.name),
+                        Err(error) => lock(&failed).push(format!("{}: {error:#}", program.name)),
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether it succeeded, and what it printed.
+fn output(command: &mut Command) -> anyhow::Result<(bool, String)> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .context("starting cargo")?;
+    let mut text = output.stdout;
+    text.extend(output.stderr);
+    Ok((
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    ))
+}
