@@ -564,7 +564,10 @@ impl<'b> Guest<'b> {
             return Ok(**staged == content);
         }
         if let Some(files) = self.stage.appended.get(real) {
-            let segment = initramfs::segment(stat.size, files)?;
+            let packing = initramfs::Packing::of(stat.size, |offset, len| {
+                self.backend.read_at(real, offset, len)
+            })?;
+            let segment = initramfs::segment(stat.size, packing, files)?;
             return Ok(content
                 .strip_suffix(segment.as_slice())
                 .is_some_and(|image| image.len() as u64 == stat.size)

@@ -145,7 +145,10 @@ fn stage_files(kit: &mut Archive, backend: &GuestfsBackend, stage: &Stage) -> an
             .lstat(image)?
             .with_context(|| format!("{image} vanished"))?;
         let name = format!("appended.{number}");
-        kit.file(name.as_bytes(), &initramfs::segment(stat.size, files)?)?;
+        let packing =
+            initramfs::Packing::of(stat.size, |offset, len| backend.read_at(image, offset, len))?;
+        let segment = initramfs::segment(stat.size, packing, files)?;
+        kit.file(name.as_bytes(), &segment)?;
         line(&[b"cat ", name.as_bytes(), b" >>", &target(image)]);
     }
     kit.file(b"staged.tar", &std::fs::read(staged.finish()?.path())?)?;
