@@ -176,7 +176,11 @@ fn apply(
         found.push(format!("packages {}", removed.names.join(", ")));
         changed = true;
     }
-    findings.warnings.extend(removed.notes);
+    // What the package manager would have done beside is no fault: the rest is in its place.
+    let notes = removed.notes.into_iter();
+    findings
+        .evidence
+        .extend(notes.map(|note| Evidence::from([("note", note)])));
 
     let with_packages = draft.len();
     let mut stopped = Vec::new();
