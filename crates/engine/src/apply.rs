@@ -8,10 +8,9 @@ use anyhow::{Context as _, bail, ensure};
 use crate::backend::{Backend, FileKind, Stat};
 use crate::change::{InitramfsFile, sha256_hex};
 use crate::guest::Guest;
-use crate::initramfs;
 use crate::path::GuestPath;
 use crate::selinux::{self, FileContexts};
-use crate::stage::Staged;
+use crate::stage::{Staged, appendix};
 use crate::undo::{After, Attributes, Before, Bytes, DirTimes, UndoEntry, UndoFile};
 
 /// A plan made ready to be carried out: every write, and what it replaces. Nothing has been
@@ -296,16 +295,7 @@ impl Preparation<'_> {
                 .backend
                 .lstat(image)?
                 .with_context(|| format!("{image} vanished"))?;
-            // Of several versions of one file the last counts.
-            let files: BTreeMap<_, _> = files
-                .iter()
-                .map(|file| (&file.path, file.clone()))
-                .collect();
-            let files: Vec<_> = files.into_values().collect();
-            let packing = initramfs::Packing::of(stat.size, |offset, len| {
-                self.backend.read_at(image, offset, len)
-            })?;
-            let content = initramfs::segment(stat.size, packing, &files)?;
+            let content = appendix(self.backend, image, stat.size, files)?;
             let attributes = Attributes::read(self.backend, image, &stat)?;
             let after = After::Appended {
                 size: stat.size + content.len() as u64,

@@ -12,7 +12,7 @@ use crate::facts::Facts;
 use crate::initramfs;
 use crate::path::GuestPath;
 use crate::rehearsal::{GuestCommand, RehearseError, Traces};
-use crate::stage::{Stage, Staged, mode_after_chown};
+use crate::stage::{Stage, Staged, appendix, mode_after_chown};
 
 /// No configuration file is longer; [`Guest::read`] refuses more than this many bytes.
 pub const READ_LIMIT: u64 = 16 * 1024 * 1024;
@@ -564,10 +564,7 @@ impl<'b> Guest<'b> {
             return Ok(**staged == content);
         }
         if let Some(files) = self.stage.appended.get(real) {
-            let packing = initramfs::Packing::of(stat.size, |offset, len| {
-                self.backend.read_at(real, offset, len)
-            })?;
-            let segment = initramfs::segment(stat.size, packing, files)?;
+            let segment = appendix(self.backend, real, stat.size, files)?;
             return Ok(content
                 .strip_suffix(segment.as_slice())
                 .is_some_and(|image| image.len() as u64 == stat.size)

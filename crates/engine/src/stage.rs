@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::backend::Backend;
 use crate::change::InitramfsFile;
+use crate::initramfs::{self, Packing};
 use crate::path::GuestPath;
 
 /// The result of all planned changes together: the final state of each path that they touch. Paths
@@ -20,6 +22,24 @@ impl Stage {
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty() && self.appended.is_empty()
     }
+}
+
+/// What is added to initramfs image `image` of a backend, which is `size` bytes long, so that it
+/// gains `files`.
+pub(crate) fn appendix(
+    backend: &dyn Backend,
+    image: &GuestPath,
+    size: u64,
+    files: &[InitramfsFile],
+) -> anyhow::Result<Vec<u8>> {
+    // Of several versions of one file the last counts.
+    let files: BTreeMap<_, _> = files
+        .iter()
+        .map(|file| (&file.path, file.clone()))
+        .collect();
+    let files: Vec<_> = files.into_values().collect();
+    let packing = Packing::of(size, |offset, len| backend.read_at(image, offset, len))?;
+    initramfs::segment(size, packing, &files)
 }
 
 /// The permission bits that `chown(2)` leaves of a regular file: set-user-ID goes, and

@@ -12,10 +12,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use refit_engine::backend::{Backend, FileKind, GuestfsBackend, RootBackend};
+use refit_engine::initramfs::{self, Packing};
 use refit_engine::{
     Change, Fixup, Guest, GuestCommand, GuestPath, Hints, Info, InitramfsFile, Job, Os, Phase,
-    Proposal, Rehearsal, RehearseError, Request, Selection, UndoFile, Verdict, fix, initramfs,
-    sha256_hex,
+    Proposal, Rehearsal, RehearseError, Request, Selection, UndoFile, Verdict, fix, sha256_hex,
 };
 use refit_guestfs::{AddDrive, Handle};
 
@@ -368,7 +368,10 @@ fn earlier_changes_are_seen(backend: &GuestfsBackend) {
         mode: 0o644,
         content: b"y".to_vec(),
     }];
-    let image = 1001 + initramfs::segment(1001, &appended).unwrap().len();
+    let image = 1001
+        + initramfs::segment(1001, Packing::None, &appended)
+            .unwrap()
+            .len();
     guest
         .stage(&[
             write("/etc/edited", "staged\n", None),

@@ -1,8 +1,8 @@
 //! dpkg's database: `/var/lib/dpkg` (dpkg(1), deb822(5), deb-control(5), dpkg-query(1)).
 
+mod refusal;
 mod relation;
 mod removal;
-mod services;
 mod stanza;
 mod version;
 
@@ -253,3 +253,6 @@ fn words_of(field: Option<&str>) -> Vec<String> {
         .map(str::to_owned)
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

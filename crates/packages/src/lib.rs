@@ -9,12 +9,15 @@
 //! and the database that no longer knows them.
 
 mod apk;
+mod dependents;
 mod dpkg;
 mod owners;
 mod package;
 mod packages;
+mod pacman;
 mod removal;
 mod rpm;
+mod services;
 
 pub use package::{Package, State};
 pub use packages::{Format, Packages};

@@ -26,6 +26,8 @@ const ALIASES: &[&str] = &[
 #[derive(Debug)]
 pub(crate) struct Owners {
     aliases: Vec<(GuestPath, GuestPath)>,
+    /// Where dpkg puts what packages list as a path, and which package keeps the path for itself.
+    diverted: HashMap<GuestPath, (GuestPath, Option<String>)>,
     by_path: HashMap<GuestPath, Vec<usize>>,
 }
 
@@ -38,6 +40,7 @@ impl Owners {
     ) -> anyhow::Result<Self> {
         let mut owners = Self {
             aliases: Vec::new(),
+            diverted: HashMap::new(),
             by_path: HashMap::new(),
         };
         for alias in ALIASES {
@@ -47,18 +50,19 @@ impl Owners {
                 _ => {}
             }
         }
-        let diversions: HashMap<GuestPath, &Diversion> = diversions
+        owners.diverted = diversions
             .iter()
-            .map(|diversion| (owners.normalise(&diversion.from), diversion))
+            .map(|diversion| {
+                let to = owners.normalise(&diversion.to);
+                (
+                    owners.normalise(&diversion.from),
+                    (to, diversion.by.clone()),
+                )
+            })
             .collect();
         for (index, package) in packages.iter().enumerate() {
             for path in package.files(guest)? {
-                let mut path = owners.normalise(path);
-                if let Some(diversion) = diversions.get(&path)
-                    && diversion.by.as_ref() != Some(&package.name)
-                {
-                    path = owners.normalise(&diversion.to);
-                }
+                let path = owners.place(path, &package.name);
                 let of_path = owners.by_path.entry(path).or_default();
                 if of_path.last() != Some(&index) {
                     of_path.push(index);
@@ -73,6 +77,15 @@ impl Owners {
         self.by_path
             .get(&self.normalise(path))
             .map_or(&[], Vec::as_slice)
+    }
+
+    /// Where `package` put what it lists as `path`.
+    pub(crate) fn place(&self, path: &GuestPath, package: &str) -> GuestPath {
+        let path = self.normalise(path);
+        match self.diverted.get(&path) {
+            Some((to, by)) if by.as_deref() != Some(package) => to.clone(),
+            _ => path,
+        }
     }
 
     /// Whether a package that is not among `packages` owns `path`.

@@ -68,6 +68,10 @@ pub(crate) enum Source {
         checksum: String,
     },
     Rpm,
+    Pacman {
+        /// Its directory in the database.
+        dir: GuestPath,
+    },
 }
 
 impl Package {

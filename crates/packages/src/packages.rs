@@ -8,7 +8,7 @@ use refit_engine::{Guest, GuestPath};
 use crate::owners::Owners;
 use crate::package::{Package, State};
 use crate::removal::Removal;
-use crate::{apk, dpkg, rpm};
+use crate::{apk, dpkg, pacman, rpm};
 
 /// Which package manager's database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Format {
     Rpm,
     /// Alpine's apk: `/lib/apk/db`, or `/usr/lib/apk/db` since version 3.
     Apk,
+    /// Arch's pacman: `/var/lib/pacman`.
+    Pacman,
 }
 
 /// The name of the program.
@@ -28,6 +30,7 @@ impl fmt::Display for Format {
             Self::Dpkg => "dpkg",
             Self::Rpm => "rpm",
             Self::Apk => "apk",
+            Self::Pacman => "pacman",
         })
     }
 }
@@ -47,22 +50,45 @@ impl Packages {
     /// system's own.
     ///
     /// # Errors
-    /// If a database is there but cannot be read or is damaged.
+    /// If a database is there but cannot be read or is damaged, unless another one is surely the
+    /// system's.
     pub fn read(guest: &Guest<'_>) -> anyhow::Result<Option<Self>> {
         let found = [
-            (Format::Dpkg, dpkg::read(guest)?),
-            (Format::Rpm, rpm::read(guest)?),
-            (Format::Apk, apk::read(guest)?),
+            (Format::Dpkg, dpkg::read(guest)),
+            (Format::Rpm, rpm::read(guest)),
+            (Format::Apk, apk::read(guest)),
+            (Format::Pacman, pacman::read(guest)),
         ];
-        Ok(found
-            .into_iter()
-            .filter(|(_, packages)| !packages.is_empty())
-            .max_by_key(|(_, packages)| packages.len())
-            .map(|(format, packages)| Self {
-                format,
-                packages,
-                owners: OnceCell::new(),
-            }))
+        let mut best: Option<Self> = None;
+        let mut damaged = None;
+        for (format, result) in found {
+            match result {
+                Ok(packages) => {
+                    let most = best.as_ref().map_or(0, |best| best.packages.len());
+                    if packages.len() > most {
+                        best = Some(Self {
+                            format,
+                            packages,
+                            owners: OnceCell::new(),
+                        });
+                    }
+                }
+                Err(error) => damaged = Some((format, error)),
+            }
+        }
+        let Some((format, error)) = damaged else {
+            return Ok(best);
+        };
+        // The other one is the system's own only if the system is in it.
+        if let Some(best) = best {
+            for release in ["/usr/lib/os-release", "/etc/os-release"] {
+                if !best.owners(guest, release)?.is_empty() {
+                    tracing::warn!("the database of {format} is passed over: {error:#}");
+                    return Ok(Some(best));
+                }
+            }
+        }
+        Err(error.context(format!("reading the guest's packages ({format})")))
     }
 
     /// Which database it is.
@@ -135,6 +161,7 @@ impl Packages {
             Format::Dpkg => dpkg::removal(self, guest, &chosen),
             Format::Rpm => rpm::removal(self, guest, &chosen),
             Format::Apk => apk::removal(self, guest, &chosen),
+            Format::Pacman => pacman::removal(self, guest, &chosen),
         }
     }
 

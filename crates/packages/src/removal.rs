@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use refit_engine::backend::FileKind;
 use refit_engine::{Change, Guest, GuestPath, READ_LIMIT};
 
-use crate::dpkg::Diversion;
 use crate::owners::Owners;
 
 /// The answer to [`Packages::removal`](crate::Packages::removal).
@@ -134,23 +133,6 @@ impl<'a> Sweep<'a> {
             content,
             mode: None,
         });
-    }
-
-    /// Where dpkg has put what `package` lists as `path`.
-    pub(crate) fn diverted(
-        &self,
-        path: &GuestPath,
-        diversions: &[Diversion],
-        package: &str,
-    ) -> GuestPath {
-        let wanted = self.owners.normalise(path);
-        diversions
-            .iter()
-            .find(|diversion| {
-                self.owners.normalise(&diversion.from) == wanted
-                    && diversion.by.as_deref() != Some(package)
-            })
-            .map_or_else(|| path.clone(), |diversion| diversion.to.clone())
     }
 
     /// Puts the file or link at `from`, if there is one that stays, in the place of `to`.

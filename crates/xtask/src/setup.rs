@@ -23,18 +23,22 @@ const PRODUCT: &[&str] = &[
 const TESTS: &[&str] = &[
     "btrfs-progs",
     "busybox-static",
+    "bzip2",
     // Writes databases as rpm had them until 4.15, for the tests of packages.
     "db5.3-util",
     "dosfstools",
     "e2fsprogs",
     "fdisk",
     "libxml2-utils",
+    "lz4",
     "mmdebstrap",
     "mtools",
     "pacman-package-manager",
     "python3",
     "rpm",
     "xfsprogs",
+    "xz-utils",
+    "zstd",
 ];
 /// qemu comes as one set from one suite: its parts refuse each other's versions.
 const QEMU: &[&str] = &["qemu-system-x86", "qemu-utils"];

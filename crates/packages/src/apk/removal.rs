@@ -1,13 +1,14 @@
 //! What `apk del --purge` would leave, without running a script or trigger.
 
 use anyhow::Context as _;
-use refit_engine::backend::FileKind;
 use refit_engine::{Guest, GuestPath};
 
 use super::{paragraphs, place};
+use crate::dependents;
 use crate::package::{Package, Source};
 use crate::packages::Packages;
 use crate::removal::{Removal, Sweep, without_lines};
+use crate::services;
 
 /// The packages that the administrator asked for, one on each line (apk-world(5)).
 const WORLD: &str = "/etc/apk/world";
@@ -19,7 +20,7 @@ pub(crate) fn removal(
     chosen: &[usize],
 ) -> anyhow::Result<Removal> {
     let all = packages.all();
-    if let Some(reason) = refusal(all, chosen) {
+    if let Some(reason) = dependents::refusal(all, chosen, bare) {
         return Ok(Removal::Blocked { reason });
     }
     let removed: Vec<&Package> = chosen.iter().map(|&index| &all[index]).collect();
@@ -29,7 +30,7 @@ pub(crate) fn removal(
         listed.extend(package.files(guest)?.iter().cloned());
     }
     sweep.files(&listed)?;
-    runlevels(guest, &mut sweep)?;
+    services::disable(guest, &mut sweep)?;
     sweep.dirs(&listed)?;
 
     let place = place(guest)?.context("the database of apk has disappeared")?;
@@ -49,70 +50,12 @@ pub(crate) fn removal(
     Ok(sweep.finish())
 }
 
-/// Why these packages have to stay: names and things (`so:`, `cmd:`) that others need, and that no
-/// other package provides.
-fn refusal(all: &[Package], chosen: &[usize]) -> Option<String> {
-    let mut reasons = Vec::new();
-    for (index, dependent) in all.iter().enumerate() {
-        if chosen.contains(&index) {
-            continue;
-        }
-        for requirement in &dependent.requires {
-            // A conflict.
-            if requirement.starts_with('!') {
-                continue;
-            }
-            let wanted = bare(requirement);
-            let lost = chosen
-                .iter()
-                .map(|&index| &all[index])
-                .find(|package| provides(package, wanted));
-            let Some(lost) = lost else { continue };
-            let kept = all
-                .iter()
-                .enumerate()
-                .any(|(index, package)| !chosen.contains(&index) && provides(package, wanted));
-            if !kept {
-                reasons.push(format!(
-                    "{} needs {} ({requirement})",
-                    dependent.name, lost.name
-                ));
-            }
-        }
-    }
-    (!reasons.is_empty()).then(|| reasons.join("; "))
-}
-
 /// A dependency without version and repository: `name>=1.2`, `name~1`, `name@edge`.
 fn bare(requirement: &str) -> &str {
     requirement
         .split(['<', '>', '=', '~', '@'])
         .next()
         .unwrap_or_default()
-}
-
-/// Whether a package has that name, provides it, or owns it as a file (`/bin/sh`).
-fn provides(package: &Package, wanted: &str) -> bool {
-    package.name == wanted
-        || package
-            .provides
-            .iter()
-            .any(|provided| bare(provided) == wanted)
-}
-
-/// Links that start services of OpenRC whose init script is removed.
-fn runlevels(guest: &Guest<'_>, sweep: &mut Sweep<'_>) -> anyhow::Result<()> {
-    let levels = GuestPath::from("/etc/runlevels");
-    for level in guest.list(&levels)? {
-        let level = levels.join(&level.name);
-        for entry in guest.list(&level)? {
-            let link = level.join(&entry.name);
-            if entry.kind == FileKind::Symlink && sweep.leads_to_gone(&link)? {
-                sweep.file(&link)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The database without the packages, every other byte as it was.

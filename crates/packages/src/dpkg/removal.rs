@@ -6,10 +6,11 @@ use anyhow::Context as _;
 use refit_engine::backend::FileKind;
 use refit_engine::{Guest, GuestPath};
 
-use super::{ADMIN, Diversion, INFO, STATUS, lines, relation, services, stanza};
+use super::{ADMIN, Diversion, INFO, STATUS, lines, stanza};
 use crate::package::{Package, Source, State};
 use crate::packages::Packages;
 use crate::removal::{Removal, Sweep, without_lines};
+use crate::services;
 
 /// What dpkg-remove takes with a configuration file (`REMOVECONFFEXTS` in dpkg).
 const CONFFILE_REMAINS: &[&str] = &[
@@ -28,20 +29,21 @@ pub(crate) fn removal(
     guest: &Guest<'_>,
     chosen: &[usize],
 ) -> anyhow::Result<Removal> {
-    if let Some(reason) = refusal(packages.all(), chosen) {
+    if let Some(reason) = super::refusal::refusal(packages.all(), chosen) {
         return Ok(Removal::Blocked { reason });
     }
     let all = packages.all();
     let removed: Vec<&Package> = chosen.iter().map(|&index| &all[index]).collect();
     let names = names_without_rest(all, chosen);
     let diversions = super::diversions(guest)?;
-    let mut sweep = Sweep::new(guest, packages.owner_index(guest)?, chosen);
+    let owners = packages.owner_index(guest)?;
+    let mut sweep = Sweep::new(guest, owners, chosen);
 
     restore_diverted(guest, &mut sweep, &diversions, &names)?;
     let mut listed = Vec::new();
     for package in &removed {
         for path in package.files(guest)?.iter().chain(&package.config_files) {
-            listed.push(sweep.diverted(path, &diversions, &package.name));
+            listed.push(owners.place(path, &package.name));
         }
     }
     for path in removed.iter().flat_map(|package| &package.config_files) {
@@ -59,63 +61,6 @@ pub(crate) fn removal(
     triggers(guest, &mut sweep, &names)?;
     notes(guest, &mut sweep, &removed)?;
     Ok(sweep.finish())
-}
-
-/// Why these packages have to stay.
-fn refusal(all: &[Package], chosen: &[usize]) -> Option<String> {
-    let mut reasons = Vec::new();
-    for &index in chosen {
-        let package = &all[index];
-        let Source::Dpkg(details) = &package.source else {
-            continue;
-        };
-        if details.unmanaged {
-            reasons.push(format!(
-                "{} is part of an image that no dpkg manages",
-                package.name
-            ));
-        } else if package.is_installed() && package.essential {
-            reasons.push(format!("{} is essential", package.label()));
-        } else if details.reinstall {
-            reasons.push(format!(
-                "{} is damaged and has to be installed again before dpkg would remove it",
-                package.label()
-            ));
-        }
-    }
-    let stays = |index: usize| !chosen.contains(&index) && all[index].is_installed();
-    for dependent in (0..all.len()).filter(|&index| stays(index)) {
-        let dependent = &all[dependent];
-        for requirement in &dependent.requires {
-            let lost = chosen.iter().map(|&index| &all[index]).find(|package| {
-                package.is_installed() && relation::satisfies(package, requirement, dependent)
-            });
-            let Some(lost) = lost else { continue };
-            let kept = (0..all.len())
-                .filter(|&index| stays(index))
-                .any(|index| relation::satisfies(&all[index], requirement, dependent));
-            if !kept {
-                reasons.push(format!(
-                    "{} needs {} ({requirement})",
-                    dependent.label(),
-                    lost.label()
-                ));
-            }
-        }
-        if let Source::Dpkg(details) = &dependent.source {
-            for &index in chosen {
-                if details.awaits.contains(&all[index].name) {
-                    reasons.push(format!(
-                        "{} waits for triggers of {}: let dpkg --configure -a finish in the guest first",
-                        dependent.label(),
-                        all[index].label()
-                    ));
-                }
-            }
-        }
-    }
-    reasons.dedup();
-    (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 /// Names of which no other architecture stays.

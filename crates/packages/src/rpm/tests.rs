@@ -294,8 +294,11 @@ fn damage(content: &[u8], read: impl Fn(&[u8], Visit<'_>) -> anyhow::Result<()>)
     }
 }
 
-/// A header with these tags: type, count, values.
-fn header(tags: &[(u32, u32, u32, &[u8])]) -> Vec<u8> {
+/// Tag, type, count, values.
+type Tag<'a> = (u32, u32, u32, &'a [u8]);
+
+/// A header with these tags.
+fn header(tags: &[Tag<'_>]) -> Vec<u8> {
     let mut index = Vec::new();
     let mut store = Vec::new();
     for (tag, kind, count, values) in tags {
@@ -328,8 +331,8 @@ fn headers_of_rpm_3_and_what_contradicts_itself() {
     };
     assert_eq!(files, &["/etc/a".into()], "the other is not installed");
 
-    let name: (u32, u32, u32, &[u8]) = (1000, 6, 1, b"n\0");
-    let cases: [&[(u32, u32, u32, &[u8])]; 4] = [
+    let name: Tag<'_> = (1000, 6, 1, b"n\0");
+    let cases: [&[Tag<'_>]; 4] = [
         // No name.
         &[(1001, 6, 1, b"1\0")],
         // More names than directories for them.

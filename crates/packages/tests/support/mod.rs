@@ -7,12 +7,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use refit_engine::backend::RootBackend;
+use refit_engine::backend::{Backend, RootBackend};
 use refit_engine::{
     Fixup, Guest, Hints, Info, Job, Phase, Proposal, Request, Selection, UndoFile, Verdict, fix,
 };
@@ -44,8 +45,14 @@ impl Fixup for Purge<'_> {
     }
 }
 
-/// Removes `names` from the tree at `root`; the second plan must be empty. Gives the undo file.
+/// Removes `names` from the tree at `root`; see [`purge_from`].
 pub fn purge(root: &Path, names: &[&str]) -> UndoFile {
+    let mut backend = RootBackend::open(root).unwrap();
+    purge_from(&mut backend, &Hints::default(), names)
+}
+
+/// Removes `names`; the second plan must be empty. Gives the undo file.
+pub fn purge_from(backend: &mut dyn Backend, hints: &Hints, names: &[&str]) -> UndoFile {
     let purge = Purge {
         info: Info {
             id: "purge".to_owned(),
@@ -64,8 +71,7 @@ pub fn purge(root: &Path, names: &[&str]) -> UndoFile {
     };
     let dir = tempfile::tempdir().unwrap();
     let undo = dir.path().join("undo.json");
-    let mut backend = RootBackend::open(root).unwrap();
-    let report = fix(&mut backend, &Hints::default(), job, &undo, &mut |_| {}).unwrap();
+    let report = fix(backend, hints, job, &undo, &mut |_| {}).unwrap();
     assert_eq!(report.checked, Some(true), "{report:?}");
     UndoFile::load(&undo).unwrap()
 }
@@ -94,7 +100,7 @@ pub fn tree(root: &Path) -> BTreeMap<String, String> {
             let content = if meta.is_symlink() {
                 fs::read_link(&path).unwrap().display().to_string()
             } else if meta.is_file() {
-                fs::read(&path).unwrap().escape_ascii().to_string()
+                content(&fs::read(&path).unwrap())
             } else {
                 String::new()
             };
@@ -109,6 +115,16 @@ pub fn tree(root: &Path) -> BTreeMap<String, String> {
     let mut tree = BTreeMap::new();
     walk(root, root, &mut tree);
     tree
+}
+
+/// A file's content; a digest if it is long.
+fn content(bytes: &[u8]) -> String {
+    if bytes.len() < 4096 {
+        return bytes.escape_ascii().to_string();
+    }
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    format!("{} bytes, {:x}", bytes.len(), hasher.finish())
 }
 
 /// Paths at which two trees differ.

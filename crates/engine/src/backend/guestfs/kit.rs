@@ -9,10 +9,9 @@ use tempfile::NamedTempFile;
 
 use super::GuestfsBackend;
 use crate::backend::Backend as _;
-use crate::initramfs;
 use crate::path::GuestPath;
 use crate::rehearsal::{GuestCommand, OUTPUT_LIMIT};
-use crate::stage::{Stage, Staged};
+use crate::stage::{Stage, Staged, appendix};
 
 /// Where a name without a slash is looked for, in the order of Debian's and Fedora's root.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -145,10 +144,10 @@ fn stage_files(kit: &mut Archive, backend: &GuestfsBackend, stage: &Stage) -> an
             .lstat(image)?
             .with_context(|| format!("{image} vanished"))?;
         let name = format!("appended.{number}");
-        let packing =
-            initramfs::Packing::of(stat.size, |offset, len| backend.read_at(image, offset, len))?;
-        let segment = initramfs::segment(stat.size, packing, files)?;
-        kit.file(name.as_bytes(), &segment)?;
+        kit.file(
+            name.as_bytes(),
+            &appendix(backend, image, stat.size, files)?,
+        )?;
         line(&[b"cat ", name.as_bytes(), b" >>", &target(image)]);
     }
     kit.file(b"staged.tar", &std::fs::read(staged.finish()?.path())?)?;

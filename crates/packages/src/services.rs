@@ -1,5 +1,5 @@
-//! Links that start services whose unit or init script is removed, and what deb-systemd-helper(1p)
-//! remembers of them.
+//! Links that start services whose unit or init script is removed: those of systemd, of System V and
+//! of OpenRC, and what deb-systemd-helper(1p) remembers of them.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ const UNITS: &[(&str, &[&str])] = &[
 ];
 
 /// Removes the links that lead to something that is removed, and the state that remembers them.
-pub(super) fn disable(guest: &Guest<'_>, sweep: &mut Sweep<'_>) -> anyhow::Result<()> {
+pub(crate) fn disable(guest: &Guest<'_>, sweep: &mut Sweep<'_>) -> anyhow::Result<()> {
     for (scope, dirs) in UNITS {
         let etc = GuestPath::from("/etc/systemd").join(scope);
         let units = units(sweep, dirs, &etc);
@@ -36,6 +36,10 @@ pub(super) fn disable(guest: &Guest<'_>, sweep: &mut Sweep<'_>) -> anyhow::Resul
     // insserv and update-rc.d: `S20name` and `K80name`.
     for level in ["0", "1", "2", "3", "4", "5", "6", "S"] {
         links(guest, sweep, &GuestPath::new(format!("/etc/rc{level}.d")))?;
+    }
+    let runlevels = GuestPath::from("/etc/runlevels");
+    for level in guest.list(&runlevels)? {
+        links(guest, sweep, &runlevels.join(&level.name))?;
     }
     Ok(())
 }
