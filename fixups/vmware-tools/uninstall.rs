@@ -48,12 +48,12 @@ const WITH_BLOCKS: [&str; 7] = [
 pub(super) fn uninstall(draft: &mut Draft<'_>, findings: &mut Findings) -> anyhow::Result<()> {
     let database = draft.content(&locations::PATH.into())?.unwrap_or_default();
     let all = Locations::parse(&String::from_utf8_lossy(&database));
-    let before = draft.len();
+    let before = draft.revision();
     let mut left = Left::default();
     backups(draft, &all, &mut left).context("putting back what VMware's installer replaced")?;
     cut_blocks(draft, &all)?;
     files(draft, &all, &mut left).context("removing the files of VMware's installer")?;
-    if draft.len() > before {
+    if draft.revision() > before {
         findings
             .reasons
             .push("VMware Tools are installed from their tarball".to_owned());

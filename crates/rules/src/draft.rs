@@ -17,6 +17,7 @@ pub struct Draft<'b> {
     guest: Guest<'b>,
     packages: Option<Packages>,
     changes: Vec<Change>,
+    revision: usize,
 }
 
 impl<'b> Draft<'b> {
@@ -30,6 +31,7 @@ impl<'b> Draft<'b> {
             guest: guest.clone(),
             packages: Packages::read(guest)?,
             changes: Vec::new(),
+            revision: 0,
         })
     }
 
@@ -62,16 +64,10 @@ impl<'b> Draft<'b> {
         content(&self.guest, path)
     }
 
-    /// How many changes it has so far.
+    /// A number that grows with every change: the same number, the same draft.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.changes.len()
-    }
-
-    /// Whether it changes nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+    pub fn revision(&self) -> usize {
+        self.revision
     }
 
     /// Adds a change.
@@ -81,6 +77,7 @@ impl<'b> Draft<'b> {
     pub fn push(&mut self, change: Change) -> anyhow::Result<()> {
         let change = self.at_its_real_path(change)?;
         self.guest.stage(std::slice::from_ref(&change))?;
+        self.revision += 1;
         match &change {
             Change::Remove { path } => {
                 self.changes

@@ -167,7 +167,7 @@ fn apply(
         return Ok(());
     }
     let rule = rule.expand(values)?;
-    let before = draft.len();
+    let before = draft.revision();
     let mut found = Vec::new();
     let mut changed = false;
 
@@ -182,7 +182,7 @@ fn apply(
         .evidence
         .extend(notes.map(|note| Evidence::from([("note", note)])));
 
-    let with_packages = draft.len();
+    let with_packages = draft.revision();
     let mut stopped = Vec::new();
     for name in &rule.disable_services {
         services::disable(draft, name).context("disable-services")?;
@@ -193,7 +193,7 @@ fn apply(
         findings.unmasked.extend(masked.own);
     }
     let harmless = !stopped.is_empty();
-    if harmless && draft.len() > with_packages {
+    if harmless && draft.revision() > with_packages {
         found.push(format!("services {}", stopped.join(", ")));
     }
     for (names, reason) in removed.blocked {
@@ -227,7 +227,7 @@ fn apply(
         found.push(format!("lines of {}", shortened(&edited)));
     }
 
-    changed |= draft.len() != before;
+    changed |= draft.revision() != before;
     if changed {
         findings.reasons.extend(rule.why.clone());
         if !found.is_empty() {
