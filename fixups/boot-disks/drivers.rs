@@ -15,7 +15,7 @@ use super::tool::Tool;
 const CONTENT_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// What is to be said of one kernel.
-enum Outcome {
+pub(super) enum Outcome {
     /// It finds its disks.
     Ready { how: &'static str },
     /// It does, by modules that refit has appended: what these are.
@@ -124,7 +124,7 @@ fn wanted_of(modules: &BTreeSet<String>) -> Vec<&'static str> {
 }
 
 /// A kernel that boots without an initramfs, or whose initramfs was not found.
-fn alone(guest: &Guest<'_>, kernel: &Kernel) -> anyhow::Result<Outcome> {
+pub(super) fn alone(guest: &Guest<'_>, kernel: &Kernel) -> anyhow::Result<Outcome> {
     let release = &kernel.release;
     Ok(match Modules::read(guest, release)? {
         Some(modules) if !modules.knows_virtio() => Outcome::Stuck(without_virtio(release)),
@@ -150,7 +150,7 @@ fn without_virtio(release: &str) -> String {
 }
 
 /// What one kernel with an initramfs at `image` needs, and its release.
-fn examine(
+pub(super) fn examine(
     guest: &Guest<'_>,
     tool: Tool,
     kernel: &Kernel,

@@ -2,6 +2,7 @@
 //!
 //! `README.md` beside this file says what is looked at, what is written, and where it ends.
 
+mod devices;
 mod drivers;
 mod evidence;
 mod fallback;
@@ -17,6 +18,7 @@ mod tool;
 use std::sync::LazyLock;
 
 use refit_engine::{Fixup, Guest, Info, Os, Proposal, Request, Verdict};
+use refit_machine::Devices;
 
 /// The fixup `boot-disks`.
 #[derive(Debug)]
@@ -54,5 +56,13 @@ impl Fixup for BootDisks {
             lvm::plan(guest)?,
             fallback::plan(guest)?,
         ]))
+    }
+
+    fn devices(&self, guest: &Guest<'_>) -> anyhow::Result<Option<Devices>> {
+        let facts = guest.facts();
+        if facts.os != Some(Os::Linux) || facts.arch.as_deref() == Some("s390x") {
+            return Ok(None);
+        }
+        devices::of(guest)
     }
 }

@@ -100,7 +100,7 @@ impl Modules {
     }
 
     /// Whether the kernel has `name` at all, as a module or built in.
-    fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.builtin.contains(name) || self.index.contains_key(name)
     }
 

@@ -21,7 +21,7 @@ pub(super) struct Part {
 
 impl Part {
     /// Whether it does not come out right, and nothing can be done.
-    fn is_blocked(&self) -> bool {
+    pub(super) fn is_blocked(&self) -> bool {
         self.changes.is_empty() && self.fine.is_empty() && !self.problems.is_empty()
     }
 

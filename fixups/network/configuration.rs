@@ -1,6 +1,6 @@
 //! What the guest's files say of cards and names, from all readers.
 
-use refit_engine::{Guest, GuestPath};
+use refit_engine::{Guest, GuestPath, Nic};
 use refit_machine::Mac;
 
 use super::evidence::Bindings;
@@ -106,6 +106,36 @@ impl Configuration {
             is_kept(path) && path.file_name().ends_with(b".rules")
         });
         all
+    }
+
+    /// Takes what the files say of hardware addresses that `nics` replace as said of the new ones.
+    /// What is in the files' way of naming cards ([`Existing`]) stays as it is.
+    pub fn replace_macs(&mut self, nics: &[Nic]) {
+        let replaced = |mac: Mac| nics.iter().find(|nic| nic.replaces == Some(mac));
+        for Interface { matches, .. } in &mut self.interfaces {
+            for mac in &mut matches.macs {
+                if let Some(nic) = replaced(*mac) {
+                    *mac = nic.mac;
+                    // Not with the address that is in the file.
+                    matches.renames = false;
+                }
+            }
+        }
+        // Of rules the last counts; the ones for a new address are from a boot without this fixup.
+        let is_old = |rule: &Binding| replaced(rule.mac).is_some();
+        self.rule_bindings.sort_by_key(is_old);
+        let bindings = self.link_bindings.iter_mut();
+        let bindings = bindings.chain(&mut self.rule_bindings);
+        for binding in bindings.chain(&mut self.cloud_init_bindings) {
+            binding.mac = replaced(binding.mac).map_or(binding.mac, |nic| nic.mac);
+        }
+        for mac in self
+            .leases
+            .iter_mut()
+            .filter_map(|lease| lease.mac.as_mut())
+        {
+            *mac = replaced(*mac).map_or(*mac, |nic| nic.mac);
+        }
     }
 
     pub fn bindings(&self) -> Bindings<'_> {

@@ -11,7 +11,9 @@ use refit_engine::Nic;
 use refit_machine::Mac;
 
 use super::evidence::{self, Bindings, Claim, Findings, Strength};
+use super::kernel_names::number;
 use super::model::Interface;
+use super::predictable::new_name;
 use super::sources::leases::{Lease, newest};
 use super::topology::{Topology, is_valid_name};
 
@@ -79,6 +81,18 @@ pub(crate) struct Naming {
     pub slots: bool,
     /// A name such as they get on the new one.
     pub new_name: &'static str,
+}
+
+impl Naming {
+    /// How a guest with these devices does; `predictable` is what
+    /// [`has_predictable_names`](super::predictable::has_predictable_names) says.
+    pub fn new(predictable: bool, topology: &Topology<'_>) -> Self {
+        let mut hardware = topology.physical();
+        Self {
+            slots: predictable && !hardware.any(|device| number(device.name).is_some()),
+            new_name: new_name(predictable),
+        }
+    }
 }
 
 /// Gives names to `nics`, in their order. Warnings go to `warnings`.

@@ -6,7 +6,7 @@
 
 pub(crate) mod configuration;
 pub(crate) mod decide;
-mod evidence;
+pub(crate) mod evidence;
 pub(crate) mod kernel_names;
 pub mod model;
 pub(crate) mod predictable;

@@ -50,8 +50,7 @@ pub(crate) fn has_predictable_names(guest: &Guest<'_>) -> anyhow::Result<bool> {
     {
         return Ok(false);
     }
-    let entries = guest.files(ENTRIES, |name| name.ends_with(".conf"))?;
-    for path in FILES.into_iter().map(Into::into).chain(entries) {
+    for path in command_line_files(guest)? {
         if guest
             .read_text(&path)?
             .is_some_and(|text| turned_off(&text))
@@ -60,6 +59,15 @@ pub(crate) fn has_predictable_names(guest: &Guest<'_>) -> anyhow::Result<bool> {
         }
     }
     Ok(true)
+}
+
+/// The files with the kernel's command line, whether they exist or not.
+///
+/// # Errors
+/// If the guest cannot be read.
+pub(crate) fn command_line_files(guest: &Guest<'_>) -> anyhow::Result<Vec<GuestPath>> {
+    let entries = guest.files(ENTRIES, |name| name.ends_with(".conf"))?;
+    Ok(FILES.into_iter().map(Into::into).chain(entries).collect())
 }
 
 /// Whether udev applies `.link` files in this guest, as it does unless an administrator masks the

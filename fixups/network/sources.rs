@@ -14,3 +14,4 @@ pub mod unit_file;
 pub mod values;
 pub mod wicked;
 pub mod xml;
+pub mod yaml;

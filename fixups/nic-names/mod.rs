@@ -42,6 +42,7 @@ impl Fixup for NicNames {
             return Ok(Verdict::NotApplicable { reason }.into());
         }
         let mut configuration = Configuration::read(guest);
+        configuration.replace_macs(&request.nics);
         let mut warnings = std::mem::take(&mut configuration.warnings);
         let verdict = propose(guest, &request.nics, &configuration, &mut warnings)?;
         let mut seen = BTreeSet::new();
@@ -71,11 +72,7 @@ fn propose(
         nics
     };
     let predictable = predictable::has_predictable_names(guest)?;
-    let mut hardware = topology.physical();
-    let naming = Naming {
-        slots: predictable && !hardware.any(|device| kernel_names::number(device.name).is_some()),
-        new_name: predictable::new_name(predictable),
-    };
+    let naming = Naming::new(predictable, &topology);
     let decided = decide::decide(nics, &topology, configuration.bindings(), naming, warnings);
     let free = free_names(&topology, &decided);
     warn_of_unknown(&decided, &free, warnings);

@@ -5,6 +5,7 @@
 //! because KVM opens and hangs on some machines.
 
 mod guests;
+mod machines;
 mod tree;
 mod watched;
 
@@ -15,6 +16,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 pub use guests::{Guest, PASSWORD, guest, system_disk, system_disk_with};
+pub use machines::{MACHINES, Machine, Untouched};
 pub use tree::{differences, tree};
 pub use watched::{To, Watched};
 

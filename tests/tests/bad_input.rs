@@ -663,7 +663,7 @@ fn unconverted(dir: &Path, arguments: &[&str]) -> (String, String) {
 #[test]
 fn converting_a_disk_without_operating_system() {
     let dir = bad_files();
-    let (message, log) = unconverted(dir.path(), &["good.img"]);
+    let (message, log) = unconverted(dir.path(), &["--engine", "virt-v2v", "good.img"]);
     assert_says(
         &message,
         &[
@@ -692,14 +692,17 @@ fn converting_an_operating_system_that_virt_v2v_does_not_know() {
         Ok(())
     })
     .unwrap();
-    let (message, _) = unconverted(dir.path(), &[disk.to_str().unwrap()]);
+    let (message, _) = unconverted(
+        dir.path(),
+        &["--engine", "virt-v2v", disk.to_str().unwrap()],
+    );
     assert_says(
         &message,
         &[
             "alpine.img",
             "virt-v2v cannot convert this operating system",
             "alpine",
-            "virt-v2v(1)",
+            "--engine refit",
         ],
     );
 }

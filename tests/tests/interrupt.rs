@@ -72,10 +72,19 @@ fn assert_source_untouched() {
 /// Starts a conversion, lets it come to the phase that announces itself with these words, and then
 /// to the condition.
 fn converting(dir: &Path, phase: &str, condition: impl FnMut(&Watched) -> bool) -> Watched {
+    converting_by("virt-v2v", dir, phase, condition)
+}
+
+fn converting_by(
+    engine: &str,
+    dir: &Path,
+    phase: &str,
+    condition: impl FnMut(&Watched) -> bool,
+) -> Watched {
     let (source, _) = source();
     let mut command = refit();
     command
-        .args(["convert", "--json", "--out"])
+        .args(["convert", "--json", "--engine", engine, "--out"])
         .arg(dir.join("out"))
         .arg(source.disk());
     let mut watched = Watched::start(&mut command, dir).unwrap();
@@ -125,6 +134,30 @@ fn a_conversion_is_stopped_while_it_copies() {
     assert_stopped(&watched.end(STOP).unwrap(), &watched);
     assert_eq!(names(&out), Vec::<String>::new(), "it was there before");
     assert_source_untouched();
+}
+
+#[test]
+fn a_conversion_without_virt_v2v_is_stopped_or_killed_while_it_copies() {
+    for signal in ["INT", "KILL"] {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        let copying = |watched: &Watched| {
+            let lines = watched.command_lines();
+            lines.iter().any(|line| line.contains("qemu-img convert"))
+        };
+        let mut watched = converting_by("refit", dir.path(), "Copying disk 1 of 1", copying);
+        if signal == "INT" {
+            watched.signal(signal, To::Group).unwrap();
+            assert_stopped(&watched.end(STOP).unwrap(), &watched);
+            assert!(!out.exists());
+        } else {
+            watched.signal(signal, To::Process).unwrap();
+            assert_eq!(watched.end(STOP).unwrap().code, None, "killed");
+            watched.alone(ORPHANS).unwrap();
+            assert_eq!(names(&out), [".refit-partial"]);
+        }
+        assert_source_untouched();
+    }
 }
 
 #[test]

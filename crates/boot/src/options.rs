@@ -77,6 +77,8 @@ spelt! {
         /// As libvirt and KubeVirt give it: virtio devices, each behind a PCIe root port.
         #[default]
         Virtio = "virtio",
+        /// SATA disks and e1000e cards, for a guest without virtio drivers.
+        Compatible = "compatible",
         /// As ESXi gives it: pvscsi (with UEFI: NVMe), vmxnet3 in slots 192, 224, 256... (udev: `ens192`, ...),
         /// VMware's SMBIOS.
         Vmware = "vmware",
@@ -179,7 +181,8 @@ impl Options {
                 "at most {MAX_DEVICES} disks and network cards together"
             ));
         }
-        if self.disk_bus == DiskBus::Sata && self.disks.len() > 6 {
+        let sata = self.disk_bus == DiskBus::Sata || self.hardware == Hardware::Compatible;
+        if sata && self.disks.len() > 6 {
             return refuse("at most 6 disks on sata".into());
         }
         if !(64 << 20..=1 << 40).contains(&self.memory) {
@@ -226,7 +229,14 @@ mod tests {
     #[test]
     fn impossible_options_are_refused() {
         type Edit = fn(&mut Options);
-        let table: [(Edit, &str); 7] = [
+        let table: [(Edit, &str); 8] = [
+            (
+                |o| {
+                    o.hardware = Hardware::Compatible;
+                    o.disks = vec![DiskSpec::new("d"); 7];
+                },
+                "6 disks",
+            ),
             (|o| o.disks.clear(), "no disk"),
             (|o| o.nics = vec![NicSpec::default(); 24], "at most 24"),
             (

@@ -65,7 +65,8 @@ pub(crate) fn arguments(plan: &Plan) -> Vec<String> {
         args.push("-blockdev", blockdev(index, disk));
     }
     match plan.hardware {
-        Hardware::Virtio => args.virtio(plan),
+        Hardware::Virtio => args.modern(plan, "virtio-net-pci", plan.disk_bus),
+        Hardware::Compatible => args.modern(plan, "e1000e", DiskBus::Sata),
         Hardware::Vmware => args.vmware(plan),
     }
     args.0
@@ -182,18 +183,18 @@ impl Args {
     }
 
     /// Cards first, so that they get the lowest bus numbers: `enp1s0`, as under libvirt.
-    fn virtio(&mut self, plan: &Plan) {
+    fn modern(&mut self, plan: &Plan, card: &str, bus: DiskBus) {
         for (index, mac) in plan.nics.iter().enumerate() {
             self.root_port(&format!("nicport{index}"), 1 + index, 1 + index);
-            self.nic(index, "virtio-net-pci", *mac);
+            self.nic(index, card, *mac);
         }
-        if plan.disk_bus == DiskBus::VirtioScsi {
+        if bus == DiskBus::VirtioScsi {
             self.root_port("diskport", 100, 100);
             self.device("virtio-scsi-pci,id=scsi,bus=diskport".into());
         }
         for index in 0..plan.disks.len() {
             let disk = format!("drive=disk{index},bootindex={index}");
-            match plan.disk_bus {
+            match bus {
                 DiskBus::Virtio => {
                     self.root_port(&format!("diskport{index}"), 100 + index, 100 + index);
                     self.device(format!("virtio-blk-pci,bus=diskport{index},{disk}"));
@@ -290,6 +291,21 @@ mod tests {
         assert!(
             sata.contains(&"ide-hd,bus=ide.1,drive=disk1,bootindex=1".into()),
             "{sata:?}"
+        );
+    }
+
+    #[test]
+    fn compatible_hardware_needs_no_virtio_driver() {
+        let devices = devices(Hardware::Compatible, DiskBus::Virtio);
+        for expected in ["ide-hd,bus=ide.1,", "e1000e,netdev=net0,bus=nicport0,"] {
+            assert!(
+                devices.iter().any(|device| device.starts_with(expected)),
+                "{expected} in {devices:?}"
+            );
+        }
+        assert!(
+            !devices.iter().any(|device| device.contains("virtio")),
+            "{devices:?}"
         );
     }
 

@@ -61,7 +61,8 @@ mod tests {
         let error = with_golden(&planned, &golden, Golden::Compare).unwrap_err();
         let error = format!("{error}");
         assert!(
-            error.contains("-  \"reason\": \"first\"") && error.contains("+  \"reason\": \"second\""),
+            error.contains("-  \"reason\": \"first\"")
+                && error.contains("+  \"reason\": \"second\""),
             "{error}"
         );
     }

@@ -9,29 +9,28 @@ use refit_engine::Fixup;
 use refit_engine::backend::GuestfsBackend;
 use refit_guestfs::{AddDrive, CacheMode, CancelHandle, Handle};
 
-use crate::{Case, Golden, programs};
+use crate::{Case, Golden, Place, programs};
 
 /// Room for a case's tree and what its fixup adds: sparse, so it costs nothing.
 const DISK_SIZE: u64 = 256 << 20;
 
 /// How the appliance is started.
 pub struct Appliance<'a> {
-    /// Emulate it instead of using KVM.
-    pub force_tcg: bool,
+    /// Whether to emulate it instead of using KVM; asked when it is about to start.
+    pub force_tcg: &'a dyn Fn() -> bool,
     /// Is handed what stops it from another thread.
     pub on_handle: &'a mut dyn FnMut(CancelHandle),
 }
 
 impl std::fmt::Debug for Appliance<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Appliance")
-            .field("force_tcg", &self.force_tcg)
-            .finish_non_exhaustive()
+        f.debug_struct("Appliance").finish_non_exhaustive()
     }
 }
 
 /// Runs cases on disks of their own, all of them in one start of the appliance. The results are
-/// in the order of `cases`.
+/// in the order of `cases`; one with the error [`NotRun`](crate::NotRun) was not run, because the
+/// fixup's script cannot be run here.
 ///
 /// # Errors
 /// If the disks cannot be made or the appliance does not start: then no case was run.
@@ -60,7 +59,7 @@ pub fn on_disks(
             .mount(device, "/")
             .with_context(|| format!("mounting the disk of {}", case.folder().display()))?;
         let mut backend = GuestfsBackend::new(mounted, case.folder().display().to_string());
-        results.push(case.walk(*fixup, &mut backend, golden));
+        results.push(case.walk(*fixup, &mut backend, golden, Place::Disk));
         handle = Some(backend.unmount()?);
     }
     if let Some(handle) = handle {
@@ -96,7 +95,7 @@ fn launch(disks: &[PathBuf], appliance: &mut Appliance<'_>) -> Result<Handle> {
     let handle = Handle::new()?;
     handle.set_pgroup(true)?;
     handle.set_identifier("refit")?;
-    if appliance.force_tcg {
+    if (appliance.force_tcg)() {
         handle.set_backend_setting("force_tcg", "1")?;
     }
     let add = AddDrive::new().format("raw").cachemode(CacheMode::Unsafe);

@@ -33,6 +33,13 @@ pub enum Golden {
     Bless,
 }
 
+/// What a case is run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Directory,
+    Disk,
+}
+
 /// The folders of a fixup's golden cases, sorted; empty if it has none.
 ///
 /// # Errors
@@ -52,6 +59,11 @@ pub fn find(fixup_folder: &Path) -> Result<Vec<PathBuf>> {
     found.sort();
     Ok(found)
 }
+
+/// The case could not be run: what its fixup does is not possible on this host.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotRun(pub String);
 
 /// One golden case.
 #[derive(Debug)]
@@ -96,7 +108,36 @@ impl Case {
         let root = tempfile::tempdir().context("making a directory for the guest")?;
         self.make_tree(root.path())?;
         let mut backend = RootBackend::open(root.path())?;
-        self.walk(fixup, &mut backend, golden)
+        self.walk(fixup, &mut backend, golden, Place::Directory)
+    }
+
+    /// Carries out what several fixups plan together, on a directory; `owner` is the one whose case
+    /// this is. Afterwards none may find anything to do.
+    ///
+    /// # Errors
+    /// What they still want, or what failed.
+    pub fn together(&self, owner: &dyn Fixup, fixups: &[&dyn Fixup]) -> Result<()> {
+        let root = tempfile::tempdir().context("making a directory for the guest")?;
+        self.make_tree(root.path())?;
+        let mut backend = RootBackend::open(root.path())?;
+        let hints = self.params.hints();
+        let info = owner.info();
+        let request = self.params.request(&info.parameters, &info.id)?;
+        let mut guest = Guest::inspect(&backend, &hints)?;
+        plan(&mut guest, fixups, &Selection::default(), &request);
+        let prepared = prepare(guest, &backend, Vec::new()).context("preparing the changes")?;
+        prepared
+            .execute(&mut backend)
+            .context("applying the changes")?;
+        let mut guest = Guest::inspect(&backend, &hints)?;
+        for again in plan(&mut guest, fixups, &Selection::default(), &request) {
+            ensure!(
+                again.changes.is_empty(),
+                "a second plan must find nothing to do, but it is: {}",
+                serde_json::to_string_pretty(&again)?
+            );
+        }
+        Ok(())
     }
 
     /// Makes the guest's tree in `root`, an empty directory.
@@ -110,7 +151,13 @@ impl Case {
     }
 
     /// Plan, apply, plan again, undo.
-    fn walk(&self, fixup: &dyn Fixup, backend: &mut dyn Backend, golden: Golden) -> Result<()> {
+    fn walk(
+        &self,
+        fixup: &dyn Fixup,
+        backend: &mut dyn Backend,
+        golden: Golden,
+        place: Place,
+    ) -> Result<()> {
         let id = fixup.info().id.clone();
         let hints = self.params.hints();
         let request = self.params.request(&fixup.info().parameters, &id)?;
@@ -118,7 +165,23 @@ impl Case {
 
         let mut guest = Guest::inspect(backend, &hints)?;
         let planned = plan_one(fixup, &mut guest, &request)?;
+        // On a disk, only a script is blocked by what this host lacks.
+        if place == Place::Disk && planned.verdict == VerdictKind::Blocked {
+            return Err(NotRun(planned.reason).into());
+        }
+        ensure!(
+            planned.verdict != VerdictKind::Failed,
+            "the fixup failed: {}",
+            planned.reason
+        );
         compare::with_golden(&planned, &self.folder.join("changes.json"), golden)?;
+        if let Some(expected) = &self.params.devices {
+            let found = serde_json::to_value(fixup.devices(&guest)?)?;
+            ensure!(
+                found == serde_json::to_value(expected)?,
+                "params.toml: devices must be {found}"
+            );
+        }
 
         let prepared = prepare(guest, backend, vec![id]).context("preparing the changes")?;
         prepared.execute(backend).context("applying the changes")?;

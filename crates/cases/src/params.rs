@@ -1,6 +1,7 @@
 //! `params.toml`: what a case has beside the guest's files.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, ensure};
 use ipnet::IpNet;
@@ -18,6 +19,8 @@ pub(crate) struct Params {
     /// What the appliance would tell of the disks.
     #[serde(default)]
     device: Vec<Device>,
+    /// The devices that the fixup asks for once the plan is carried out; not looked at if absent.
+    pub(crate) devices: Option<BTreeMap<String, String>>,
     /// Parameters of the fixup, as `--set` gives them.
     #[serde(default)]
     parameters: BTreeMap<String, toml::Value>,
@@ -80,8 +83,13 @@ pub(crate) enum Compression {
 #[serde(deny_unknown_fields)]
 struct NicParams {
     mac: String,
+    replaces: Option<String>,
     #[serde(default)]
     addresses: Vec<IpNet>,
+    #[serde(default)]
+    gateways: Vec<IpAddr>,
+    #[serde(default)]
+    dns: Vec<IpAddr>,
     pci_slot: Option<u32>,
 }
 
@@ -108,11 +116,7 @@ impl Params {
     }
 
     /// The request of this case for the fixup `id`, whose parameters are `known`.
-    pub(crate) fn request(
-        &self,
-        known: &BTreeMap<String, Parameter>,
-        id: &str,
-    ) -> Result<Request> {
+    pub(crate) fn request(&self, known: &BTreeMap<String, Parameter>, id: &str) -> Result<Request> {
         for (name, value) in &self.parameters {
             let parameter = known.get(name).with_context(|| {
                 format!("params.toml: parameters.{name}: fixup.toml has no such parameter")
@@ -124,8 +128,12 @@ impl Params {
             );
         }
         let nics = self.nic.iter().map(|nic| {
+            let replaces = nic.replaces.as_ref().map(|mac| mac.parse());
             Ok(Nic {
+                replaces: replaces.transpose().context("params.toml: nic.replaces")?,
                 addresses: nic.addresses.clone(),
+                gateways: nic.gateways.clone(),
+                dns: nic.dns.clone(),
                 pci_slot: nic.pci_slot,
                 ..Nic::new(nic.mac.parse().context("params.toml: nic.mac")?, "--nic")
             })

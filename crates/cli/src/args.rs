@@ -35,7 +35,7 @@ pub enum Command {
     Undo(UndoArgs),
     /// Finish or abandon a commit that was interrupted
     Recover(RecoverArgs),
-    /// Convert with virt-v2v, apply the fixups, describe the result
+    /// Convert with virt-v2v or without, apply the fixups, describe the result
     Convert(ConvertArgs),
     /// Boot the disks in qemu on a throw-away overlay and report
     Boot(BootArgs),
@@ -52,12 +52,55 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum FixupsCommand {
     /// List all of them
-    List,
+    List {
+        #[command(flatten)]
+        own: OwnFixupsArgs,
+    },
     /// Show one: what it does, and its parameters
     Show {
         /// Its identifier
         id: String,
+        #[command(flatten)]
+        own: OwnFixupsArgs,
     },
+    /// Check your own: whether they can be used, and do what their golden cases say
+    Check(CheckArgs),
+    /// Print a JSON schema for your own
+    Schema {
+        /// Of what
+        #[arg(value_enum)]
+        of: SchemaOf,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// The file fixup.toml
+    Toml,
+    /// The protocol of programs, refit/fixup/v1
+    Protocol,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// A directory of fixups, or the folder of one
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Write each case's changes.json anew, from what is planned now
+    #[arg(long)]
+    pub bless: bool,
+    /// Hardware virtualization for the cases of scripts: auto tries whether KVM really runs code
+    #[arg(long, value_enum, default_value_t = Accel::Auto)]
+    pub accel: Accel,
+}
+
+/// The user's own fixups.
+#[derive(Debug, Args)]
+pub struct OwnFixupsArgs {
+    /// Also the fixups in this directory (repeat for more); those in /etc/refit/fixups.d always take
+    /// part
+    #[arg(long = "fixups", value_name = "DIR")]
+    pub dirs: Vec<PathBuf>,
 }
 
 /// Where the guest is.
@@ -125,6 +168,8 @@ pub enum Accel {
 /// What the fixups are to do.
 #[derive(Debug, Args)]
 pub struct FixupArgs {
+    #[command(flatten)]
+    pub own: OwnFixupsArgs,
     /// Only these fixups
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub only: Vec<String>,
@@ -229,9 +274,12 @@ pub struct ConvertArgs {
     /// Format of an input disk; detected if not given
     #[arg(long)]
     pub format: Option<String>,
-    /// Trust backing files and extents outside of an input disk's own directory
+    /// Trust files that the input refers to outside of its own directory
     #[arg(long)]
     pub allow_outside: bool,
+    /// What converts the guest
+    #[arg(long, value_enum, default_value_t = Engine::Auto)]
+    pub engine: Engine,
     /// Format of the resulting disks
     #[arg(long, value_enum, default_value_t = OutputFormat::Qcow2)]
     pub output_format: OutputFormat,
@@ -253,6 +301,16 @@ pub enum InputKind {
     Ova,
     Vmx,
     Libvirtxml,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// virt-v2v; refit itself if virt-v2v does not convert such guests, or is not installed
+    Auto,
+    /// virt-v2v, then the fixups
+    VirtV2v,
+    /// The fixups alone: faster, for Linux. Any other guest is delivered as it is, on SATA and e1000e
+    Refit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -281,7 +339,8 @@ pub struct BootArgs {
     /// Bus of the disks: virtio, virtio-scsi or sata
     #[arg(long, default_value = "virtio")]
     pub bus: String,
-    /// Hardware to present: virtio, or vmware to see a guest as it was before the move
+    /// Hardware to present: virtio; compatible (SATA, e1000e) for a guest without virtio drivers; or
+    /// vmware to see a guest as it was before the move
     #[arg(long, default_value = "virtio")]
     pub hardware: String,
     /// Hardware virtualization: auto tries whether KVM really runs code

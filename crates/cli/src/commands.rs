@@ -1,6 +1,7 @@
 //! One module for each command.
 
 pub mod boot;
+pub mod check;
 pub mod convert;
 pub mod doctor;
 pub mod fix;

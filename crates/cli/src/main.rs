@@ -1,6 +1,7 @@
 //! The `refit` command: arguments in, a report out. What it does is in the libraries.
 
 mod args;
+mod catalogue;
 mod commands;
 mod interrupt;
 mod output;
@@ -40,12 +41,12 @@ fn main() -> ExitCode {
         Command::Recover(args) => commands::recover::run(args, &output),
         Command::Convert(args) => commands::convert::run(args, &output, &interrupt),
         Command::Boot(args) => commands::boot::run(args, &output, &interrupt),
-        Command::Fixups {
-            command: FixupsCommand::List,
-        } => commands::fixups::list(&output),
-        Command::Fixups {
-            command: FixupsCommand::Show { id },
-        } => commands::fixups::show(id, &output),
+        Command::Fixups { command } => match command {
+            FixupsCommand::List { own } => commands::fixups::list(own, &output, &interrupt),
+            FixupsCommand::Show { id, own } => commands::fixups::show(id, own, &output, &interrupt),
+            FixupsCommand::Check(args) => commands::check::run(args, &output, &interrupt),
+            FixupsCommand::Schema { of } => commands::fixups::schema(*of, &output),
+        },
         Command::Doctor => commands::doctor::run(&output),
     };
     let exit = match result {

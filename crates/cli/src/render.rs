@@ -8,11 +8,11 @@ use similar::{ChangeTag, TextDiff};
 
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
 pub const RESET: Reset = Reset;
-const BOLD: Style = Style::new().bold();
+pub const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 const ADDED: Style = AnsiColor::Green.on_default();
 const REMOVED: Style = AnsiColor::Red.on_default();
-const WARNING: Style = AnsiColor::Yellow.on_default();
+pub const WARNING: Style = AnsiColor::Yellow.on_default();
 
 /// Text from a guest without what would drive the terminal: control characters are shown as
 /// escapes.

@@ -91,6 +91,16 @@ pub(crate) fn complete(machine: &mut Machine, source: Option<&Machine>, name: &s
     }
 }
 
+/// Gives the NICs that are to replace others their own addresses.
+pub(crate) fn replace_macs(machine: &mut Machine, nics: &[Nic]) {
+    for nic in &mut machine.nics {
+        let replacing = nics
+            .iter()
+            .find(|one| one.replaces.is_some() && one.replaces == nic.mac);
+        nic.mac = replacing.map(|one| one.mac).or(nic.mac);
+    }
+}
+
 /// The resulting machine's NICs, with what the source's description knows of each.
 pub(crate) fn nics(machine: &Machine, source: Option<&Machine>) -> Vec<Nic> {
     let known = source
@@ -155,6 +165,13 @@ mod tests {
         };
         complete(&mut machine, Some(&source), "web1");
         assert_eq!(machine.nics[0].mac, Some(mac));
+
+        let replacing = "00:50:56:aa:bb:01=>52:54:00:00:00:01".parse().unwrap();
+        replace_macs(&mut machine, &[replacing]);
+        assert_eq!(
+            machine.nics[0].mac.unwrap().to_string(),
+            "52:54:00:00:00:01"
+        );
 
         let made = |name| {
             let mut machine = Machine {

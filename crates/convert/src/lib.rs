@@ -1,29 +1,40 @@
-//! A whole conversion: virt-v2v, then the fixups on what it made, then packaging.
+//! A whole conversion: virt-v2v and then the fixups on what it made, or the fixups alone; then packaging.
 //!
 //! The source is only read. All is made in a staging directory inside the output directory and
 //! appears under its final names when it is complete.
 
+mod engine;
+mod fixups;
 mod hardware;
 mod output_dir;
+mod own;
+mod package;
+mod source;
+mod with_v2v;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context as _;
 use refit_engine::disks::{Access, DiskSpec, Format, Image, ImageOptions};
-use refit_engine::target::{self, Progress, Settings, Target};
-use refit_engine::{Job, Nic, Report, Request, nic};
-use refit_machine::{Machine, libvirt};
-use refit_v2v::{Accel, CancelToken, ConvertOptions, Event, Input, OutputFormat, Tools};
+use refit_engine::target::{Progress, Settings};
+use refit_engine::{Job, Nic, Report};
+use refit_machine::Machine;
+use refit_v2v::{CancelToken, ConvertError, ConvertOptions, Event, Input, OutputFormat, Tools};
 use serde::Serialize;
 
+pub use engine::{Choice, Engine, Fallback};
 pub use output_dir::OutputDirError;
+
+use output_dir::Staging;
 
 /// What to convert, and how.
 #[derive(Debug)]
 pub struct Options<'o> {
-    /// How virt-v2v is run. Its output directory, name and log are set here.
+    /// Which engine converts.
+    pub engine: Choice,
+    /// The source, the machine's name and the disks' format for both engines, and how virt-v2v is run.
+    /// Its output directory and log are set here.
     pub v2v: ConvertOptions,
     /// The directory for the results: missing or empty.
     pub out: PathBuf,
@@ -38,8 +49,21 @@ pub struct Options<'o> {
 pub enum Stage {
     /// virt-v2v says so.
     V2v(Event),
+    /// refit itself goes on, and why.
+    Fallback(Fallback),
     /// The fixups' session says so.
     Fixups(Progress),
+    /// refit copies a disk.
+    Copy {
+        /// Number of the disk, from 1.
+        disk: u32,
+        /// How many disks there are.
+        disks: u32,
+        /// 0 to 100.
+        percent: u8,
+        /// Virtual size of the disk in bytes.
+        total: u64,
+    },
     /// Descriptions are being written.
     Package,
 }
@@ -50,13 +74,18 @@ pub struct Conversion {
     schema: &'static str,
     /// The machine's name.
     pub name: String,
+    /// What converted the guest.
+    pub engine: Engine,
+    /// Why virt-v2v did not, where it was asked first or is not installed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
     /// What the guest's files, verdicts and changes were; absent if the disks could not be opened.
     pub fixups: Option<Report>,
     /// Why the fixups did not run at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fixups_error: Option<String>,
-    /// What virt-v2v did.
-    pub v2v: refit_v2v::Outcome,
+    /// What virt-v2v did; absent if it did not convert.
+    pub v2v: Option<refit_v2v::Outcome>,
     /// The resulting machine.
     pub machine: Machine,
     /// What was left beside this report.
@@ -80,8 +109,8 @@ pub struct Files {
     pub kubevirt: PathBuf,
     /// This report.
     pub report: PathBuf,
-    /// virt-v2v's whole output.
-    pub log: PathBuf,
+    /// virt-v2v's whole output; absent if it was not run.
+    pub log: Option<PathBuf>,
     /// What takes the fixups back; absent if they changed nothing.
     pub undo: Option<PathBuf>,
 }
@@ -96,11 +125,24 @@ impl Conversion {
     }
 }
 
+/// What an engine makes in the staging directory.
+#[derive(Debug)]
+struct Made {
+    engine: Engine,
+    disks: Vec<PathBuf>,
+    machine: Machine,
+    fixups: Option<Report>,
+    fixups_error: Option<String>,
+    v2v: Option<refit_v2v::Outcome>,
+    warnings: Vec<String>,
+}
+
 /// Converts.
 ///
 /// # Errors
-/// If the output directory is not empty, virt-v2v fails ([`refit_v2v::ConvertError`] tells why), or
-/// the results cannot be written. The source is untouched and nothing is left under a final name.
+/// If the output directory is not empty, virt-v2v fails ([`refit_v2v::ConvertError`] tells why), the guest
+/// cannot be opened or changed, or the results cannot be written. The source is untouched and nothing is
+/// left under a final name.
 pub fn convert(
     options: &Options<'_>,
     tools: &Tools,
@@ -114,117 +156,75 @@ pub fn convert(
     if let Some(machine) = &source.machine {
         probe_described(&options.v2v.input, machine, &settings.disks.image)?;
     }
-    let staging = output_dir::Staging::create(&options.out)?;
-    let warnings: Vec<String> = source.warning.into_iter().collect();
-
-    let mut v2v = options.v2v.clone();
-    v2v.input = input;
-    v2v.out_dir = staging.path().to_owned();
-    v2v.settings.log = staging.path().join(LOG);
-    if (settings.force_tcg)() {
-        v2v.settings.accel = Accel::ForceTcg;
-    }
-    let converted = match refit_v2v::run(
-        tools,
-        &v2v,
-        &mut |event| observer(Stage::V2v(event)),
+    let staging = Staging::create(&options.out)?;
+    let mut run = Run {
+        options,
+        input,
+        source,
+        staging,
         cancel,
-    ) {
-        Ok(converted) => converted,
-        Err(mut error) => {
-            // What virt-v2v said is worth more than a clean directory, unless the user ended it.
-            error.log = if cancel.is_cancelled() {
-                None
-            } else {
-                staging.keep_log(LOG)
-            };
-            return Err(error)
-                .with_context(|| format!("converting {}", v2v.input.path().display()));
+    };
+    let mut fallback = options.engine.without_asking(tools);
+    let mut made = None;
+    if options.engine != Choice::Refit && fallback.is_none() {
+        match with_v2v::convert(&run, tools, settings, observer) {
+            Ok(done) => made = Some(done),
+            Err(error) => match error
+                .downcast_ref()
+                .and_then(|error| options.engine.after(error))
+            {
+                Some(refused) => fallback = Some(refused),
+                None => return Err(run.with_log_kept(error)),
+            },
+        }
+    }
+    let made = match made {
+        Some(made) => made,
+        None => {
+            if let Some(fallback) = &fallback {
+                observer(Stage::Fallback(fallback.clone()));
+            }
+            own::convert(&run, fallback.as_ref(), settings, observer)?
         }
     };
-    let mut machine =
-        libvirt::parse(&converted.xml).context("reading virt-v2v's description of the machine")?;
-    hardware::complete(&mut machine, source.machine.as_ref(), &v2v.name);
-
-    let undo = staging.path().join(UNDO);
-    let format = match v2v.output_format {
-        OutputFormat::Qcow2 => Format::Qcow2,
-        OutputFormat::Raw => Format::Raw,
-    };
-    let fixed = fix(
-        options,
-        settings,
-        &converted.disks,
-        format,
-        source.machine.as_ref(),
-        &machine,
-        &undo,
-        observer,
-    );
-    let (report, fixups_error) = match fixed {
-        Ok(report) => (Some(report), None),
-        Err(_) if cancel.is_cancelled() => anyhow::bail!("interrupted"),
-        Err(error) => (None, Some(format!("{error:#}"))),
-    };
-
     observer(Stage::Package);
-    let files = Files {
-        disks: (0..converted.disks.len())
-            .map(|index| {
-                staging.final_path(&format!("{}-disk{index}.{}", v2v.name, format.as_str()))
-            })
-            .collect(),
-        libvirt: staging.final_path(&format!("{}.libvirt.xml", v2v.name)),
-        kubevirt: staging.final_path(&format!("{}.kubevirt.yaml", v2v.name)),
-        report: staging.final_path(REPORT),
-        log: staging.final_path(LOG),
-        undo: report
-            .as_ref()
-            .and_then(|report| report.undo.as_ref())
-            .map(|_| staging.final_path(UNDO)),
-    };
-    for (disk, path) in machine.disks.iter_mut().zip(&files.disks) {
-        disk.path = path.display().to_string();
-        disk.format = Some(format.as_str().to_owned());
-    }
-    let kubevirt = refit_kubevirt::Options::default();
-    let mut notes = refit_kubevirt::notes(&machine, &kubevirt);
-    let manifest = refit_kubevirt::virtual_machine(&machine, &kubevirt)
-        .and_then(|manifest| manifest.to_yaml())
-        .context("writing the KubeVirt manifest")?;
-    let domain = hardware::on_default_network(&machine, &mut notes);
-    write(&staging, &files.libvirt, libvirt::write(&domain).as_bytes())?;
-    write(&staging, &files.kubevirt, manifest.as_bytes())?;
-    for (made, path) in converted.disks.iter().zip(&files.disks) {
-        fs::rename(made, staging.staged(path))
-            .with_context(|| format!("naming {}", path.display()))?;
-    }
-    // Its paths are the final ones: the manifests replace it.
-    fs::remove_file(&converted.xml_path).context("removing virt-v2v's own description")?;
+    let warnings = run.source.warning.take();
+    package::publish(run, made, fallback, warnings, start)
+}
 
-    let mut outcome = converted.outcome;
-    outcome.log.clone_from(&files.log);
-    let report = report.map(|report| Report {
-        undo: files.undo.clone(),
-        ..report
-    });
-    let conversion = Conversion {
-        schema: "refit/convert/v1",
-        name: v2v.name.clone(),
-        fixups: report,
-        fixups_error,
-        v2v: outcome,
-        machine,
-        files,
-        warnings,
-        notes,
-        seconds: (start.elapsed().as_secs_f64() * 10.0).round() / 10.0,
-    };
-    let json = serde_json::to_vec_pretty(&conversion).context("writing the report")?;
-    write(&staging, &conversion.files.report, &json)?;
-    anyhow::ensure!(!cancel.is_cancelled(), "interrupted");
-    staging.publish()?;
-    Ok(conversion)
+/// One conversion.
+struct Run<'r> {
+    options: &'r Options<'r>,
+    /// The source, the format of a disk settled.
+    input: Input,
+    source: hardware::Source,
+    staging: Staging,
+    cancel: &'r CancelToken,
+}
+
+impl Run<'_> {
+    fn name(&self) -> &str {
+        &self.options.v2v.name
+    }
+
+    fn format(&self) -> Format {
+        match self.options.v2v.output_format {
+            OutputFormat::Qcow2 => Format::Qcow2,
+            OutputFormat::Raw => Format::Raw,
+        }
+    }
+
+    /// What virt-v2v said is worth more than a clean directory, unless the user ended it.
+    fn with_log_kept(&self, mut error: anyhow::Error) -> anyhow::Error {
+        if let Some(failed) = error.downcast_mut::<ConvertError>() {
+            failed.log = if self.cancel.is_cancelled() {
+                None
+            } else {
+                self.staging.keep_log(LOG)
+            };
+        }
+        error
+    }
 }
 
 /// The same look at a disk as all other commands take, before virt-v2v gets it: a file that is no
@@ -275,58 +275,3 @@ fn probe_described(input: &Input, machine: &Machine, options: &ImageOptions) -> 
 const LOG: &str = "convert.log";
 const REPORT: &str = "report.json";
 const UNDO: &str = "undo.json";
-
-fn write(staging: &output_dir::Staging, path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    fs::write(staging.staged(path), content).with_context(|| format!("writing {}", path.display()))
-}
-
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one step of `convert`, split off for reading"
-)]
-fn fix(
-    options: &Options<'_>,
-    settings: &mut Settings<'_>,
-    disks: &[PathBuf],
-    format: Format,
-    source: Option<&Machine>,
-    machine: &Machine,
-    undo: &Path,
-    observer: &mut dyn FnMut(Stage),
-) -> anyhow::Result<Report> {
-    let request = Request {
-        nics: nic::merge(
-            hardware::nics(machine, source)
-                .into_iter()
-                .chain(options.nics.iter().cloned()),
-        )?,
-        ..options.job.request.clone()
-    };
-    let job = Job {
-        request: &request,
-        ..options.job
-    };
-    let specs = disks
-        .iter()
-        .map(|path| DiskSpec {
-            path: path.clone(),
-            format: Some(format),
-        })
-        .collect();
-    let mut settings = Settings {
-        os_device: settings.os_device.clone(),
-        keys: settings.keys.clone(),
-        disks: settings.disks.clone(),
-        force_tcg: settings.force_tcg,
-        launch_limit: settings.launch_limit,
-        in_place: settings.in_place,
-        on_handle: &mut *settings.on_handle,
-        progress: &mut |step| observer(Stage::Fixups(step)),
-    };
-    Ok(target::fix(
-        &Target::Disks(specs),
-        &mut settings,
-        job,
-        undo,
-    )?)
-}

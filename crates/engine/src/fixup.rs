@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use refit_machine::Devices;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,17 @@ pub trait Fixup: Sync {
     /// If the guest cannot be read or the parameters make no sense. The error is reported as
     /// verdict *failed* and the other fixups go on.
     fn plan(&self, guest: &Guest<'_>, request: &Request) -> anyhow::Result<Proposal>;
+
+    /// Which devices the machine should have, given what drivers `guest` has where it needs them; `None`
+    /// if this fixup has no say. `guest` shows the result of the whole plan. Asked by a conversion that
+    /// does not ask virt-v2v, whether or not this fixup was to change anything.
+    ///
+    /// # Errors
+    /// If the guest cannot be read.
+    fn devices(&self, guest: &Guest<'_>) -> anyhow::Result<Option<Devices>> {
+        let _ = guest;
+        Ok(None)
+    }
 }
 
 /// A fixup's `fixup.toml`.

@@ -256,10 +256,7 @@ impl<'b> Guest<'b> {
             Some(Stat {
                 kind: FileKind::Symlink,
                 ..
-            }) => match self.stage.nodes.get(&real) {
-                Some(Staged::Link { target, .. }) => Ok(Some(target.clone())),
-                _ => self.backend.read_link(&real).map(Some),
-            },
+            }) => self.link_target(&real).map(Some),
             _ => Ok(None),
         }
     }

@@ -37,5 +37,6 @@ pub use path::GuestPath;
 pub use plan::{Planned, Selection, VerdictKind, plan};
 pub use rehearsal::{GuestCommand, Rehearsal, RehearseError, Traces};
 pub use run::{FixError, Job, Report, Step, fix, plan_guest};
+pub use session::{OpenError, Root};
 pub use stage::Stage;
 pub use undo::{ChangedSince, Restored, UndoFile};

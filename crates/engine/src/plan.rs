@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use refit_machine::Devices;
 use serde::Serialize;
 
 use crate::change::Change;
@@ -144,6 +145,25 @@ fn plan_one(guest: &mut Guest<'_>, fixup: &dyn Fixup, request: &Request) -> Plan
         Ok(()) => planned,
         Err(error) => Planned::failed(id, format!("it proposes what cannot be done: {error:#}")),
     }
+}
+
+/// The devices that the first fixup with a say asks for, of the whole catalogue: a fixup that was not
+/// selected still knows what the guest lacks. A fixup that cannot tell has no say.
+pub(crate) fn devices(guest: &Guest<'_>, fixups: &[&dyn Fixup]) -> Option<Devices> {
+    fixups.iter().find_map(|fixup| {
+        let id = &fixup.info().id;
+        match catch_unwind(AssertUnwindSafe(|| fixup.devices(guest))) {
+            Ok(Ok(devices)) => devices,
+            Ok(Err(error)) => {
+                tracing::warn!("{id} cannot tell which devices the guest drives: {error:#}");
+                None
+            }
+            Err(panic) => {
+                tracing::warn!("{id} crashed: {}", panic_text(&*panic));
+                None
+            }
+        }
+    })
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

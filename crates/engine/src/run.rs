@@ -124,11 +124,27 @@ pub fn fix(
     undo: &Path,
     progress: &mut dyn FnMut(Step),
 ) -> Result<Report, FixError> {
+    fix_and_look(backend, hints, job, undo, progress, |_| ()).map(|(report, ())| report)
+}
+
+/// [`fix`], with a look at the guest as the plan will leave it.
+///
+/// # Errors
+/// As for [`fix`].
+pub(crate) fn fix_and_look<T>(
+    backend: &mut dyn Backend,
+    hints: &Hints,
+    job: Job<'_>,
+    undo: &Path,
+    progress: &mut dyn FnMut(Step),
+    look: impl FnOnce(&Guest<'_>) -> T,
+) -> Result<(Report, T), FixError> {
     let mut clock = Instant::now();
     progress(Step::Plan);
     let mut guest = Guest::inspect(backend, hints)?;
     let planned = plan(&mut guest, job.fixups, job.selection, job.request);
     let mut report = Report::new(guest.facts().clone(), planned);
+    let seen = look(&guest);
     let changing: Vec<String> = report
         .fixups
         .iter()
@@ -140,7 +156,7 @@ pub fn fix(
     report.time("plan", &mut clock);
     report.applied = true;
     if prepared.is_empty() {
-        return Ok(report);
+        return Ok((report, seen));
     }
 
     progress(Step::Apply);
@@ -160,7 +176,7 @@ pub fn fix(
     check(backend, hints, job, &report.fixups).map_err(written)?;
     report.checked = Some(true);
     report.time("check", &mut clock);
-    Ok(report)
+    Ok((report, seen))
 }
 
 /// Plans again on the changed guest; what wanted a change before must be content now.

@@ -1,5 +1,7 @@
 //! Opening a guest's disks in the appliance: launch, decrypt, find the operating system, mount.
 
+mod search;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +19,10 @@ use crate::keys::Key;
 const GPT_ESP: &str = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B";
 /// Type of the partition that GRUB for BIOS embeds itself in.
 const GPT_BIOS_BOOT: &str = "21686148-6449-6E6F-744E-656564454649";
+
+/// Emulation does not hang as KVM does, but it is slow: beside many other machines an appliance takes
+/// minutes to start.
+const EMULATED: u32 = 6;
 
 /// One disk image to be opened.
 #[derive(Debug, Clone)]
@@ -54,7 +60,7 @@ pub struct OpenOptions<'o> {
     /// Emulate the appliance instead of using KVM.
     pub force_tcg: bool,
     /// How long the appliance may take to start before it is stopped and, if it used KVM, started
-    /// again without.
+    /// again without; six times as long when it is emulated.
     pub launch_limit: Duration,
     /// Is handed what stops the appliance from another thread.
     pub on_handle: &'o mut dyn FnMut(CancelHandle),
@@ -93,6 +99,8 @@ pub enum OpenError {
         name: String,
         /// The file systems that are there.
         seen: String,
+        /// The firmware that the disks are made for.
+        firmware: Firmware,
     },
     /// There are several.
     #[error("{name} holds several operating systems: {}. Choose one with --os-device", list(.roots))]
@@ -123,6 +131,20 @@ pub enum OpenError {
         name: String,
         /// The volumes that stayed closed, each with the reason.
         devices: Vec<String>,
+        /// The firmware that the disks are made for.
+        firmware: Firmware,
+    },
+    /// It is neither Linux nor Windows, and cannot even be looked at.
+    #[error("{name} holds {product}, whose root file system cannot be mounted here: {reason}")]
+    Foreign {
+        /// The disks.
+        name: String,
+        /// What it is.
+        product: String,
+        /// Why it cannot be mounted.
+        reason: String,
+        /// The firmware that the disks are made for.
+        firmware: Firmware,
     },
     /// The appliance did not start.
     #[error(
@@ -156,14 +178,37 @@ pub fn open(
 ) -> Result<(GuestfsBackend, Hints), OpenError> {
     let handle = launch(drives, options)?;
     let locked = decrypt(&handle, &options.keys)?;
-    let roots = handle
+    let mut roots = handle
         .inspect_os()
         .context("looking for operating systems")?;
+    let mut found = Vec::new();
+    if roots.is_empty() {
+        found = search::systems(&handle)?;
+        roots = found.iter().map(|found| found.root.clone()).collect();
+    }
     let root = choose(&handle, name, &roots, options.os_device.as_deref(), locked)?;
+    let mountpoints = match found.into_iter().find(|found| found.root == root) {
+        Some(found) => found.mounts,
+        None => handle
+            .inspect_get_mountpoints(root)
+            .context("reading the guest's mount points")?,
+    };
     let read_only = drives
         .iter()
         .all(|drive| drive.access == DriveAccess::ThrowAway);
-    let mounts = mount(&handle, root, read_only)?;
+    let mounts = match mount(&handle, root, mountpoints, read_only) {
+        Ok(mounts) => mounts,
+        // UFS needs options that only inspection knows, and is never written to.
+        Err(error) if !matches!(kind(&handle, root).as_str(), "linux" | "windows" | "") => {
+            return Err(OpenError::Foreign {
+                name: name.to_owned(),
+                product: describe(&handle, root),
+                reason: format!("{error:#}"),
+                firmware: firmware(&handle)?,
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
     let hints = hints(&handle, root, mounts)?;
     Ok((GuestfsBackend::new(handle, name.to_owned()), hints))
 }
@@ -173,7 +218,8 @@ fn launch(drives: &[Drive], options: &mut OpenOptions<'_>) -> Result<Handle, Ope
     loop {
         let handle = configure(drives, force_tcg).context("preparing the appliance")?;
         (options.on_handle)(handle.cancel_handle());
-        match handle.launch_within(options.launch_limit) {
+        let limit = options.launch_limit * if force_tcg { EMULATED } else { 1 };
+        match handle.launch_within(limit) {
             Ok(()) => return Ok(handle),
             Err(refit_guestfs::Error::LaunchTimeout { limit, .. }) if !force_tcg => {
                 tracing::warn!(
@@ -280,10 +326,12 @@ fn choose<'r>(
         ([], _) if !locked.is_empty() => Err(OpenError::Encrypted {
             name: name.to_owned(),
             devices: locked,
+            firmware: firmware(handle)?,
         }),
         ([], _) => Err(OpenError::NoOperatingSystem {
             name: name.to_owned(),
             seen: seen(handle),
+            firmware: firmware(handle)?,
         }),
         (_, Some(device)) => roots
             .iter()
@@ -322,6 +370,11 @@ fn describe(handle: &Handle, root: &[u8]) -> String {
     }
 }
 
+/// libguestfs's word for the kind of system (`linux`, `freebsd`); empty for one that it did not find itself.
+fn kind(handle: &Handle, root: &[u8]) -> String {
+    handle.inspect_get_type(root).unwrap_or_default()
+}
+
 /// The file systems that are there, for the message that there is no operating system.
 fn seen(handle: &Handle) -> String {
     let found = handle.list_filesystems().unwrap_or_default();
@@ -337,15 +390,17 @@ fn seen(handle: &Handle) -> String {
     }
 }
 
-fn mount(handle: &Handle, root: &[u8], read_only: bool) -> anyhow::Result<Vec<Mount>> {
+fn mount(
+    handle: &Handle,
+    root: &[u8],
+    mountpoints: Vec<(Vec<u8>, Vec<u8>)>,
+    read_only: bool,
+) -> anyhow::Result<Vec<Mount>> {
     let mut mounts = Vec::new();
-    for (path, device) in handle
-        .inspect_get_mountpoints(root)
-        .context("reading the guest's mount points")?
-    {
+    for (path, device) in mountpoints {
         // Its fstab may name the disk by a number that it has in the guest and not here.
         let device = if path == b"/" { root.to_vec() } else { device };
-        let mounted = if read_only {
+        let mounted = if read_only || search::is_sealed(handle, &device) {
             handle.mount_ro(&device, &path)
         } else {
             handle.mount(&device, &path)
@@ -374,11 +429,7 @@ fn mount(handle: &Handle, root: &[u8], read_only: bool) -> anyhow::Result<Vec<Mo
 
 fn hints(handle: &Handle, root: &[u8], mounts: Vec<Mount>) -> anyhow::Result<Hints> {
     let known = |text: refit_guestfs::Result<String>| text.ok().filter(|text| text != "unknown");
-    let os = match handle
-        .inspect_get_type(root)
-        .context("asking for the kind of system")?
-        .as_str()
-    {
+    let os = match kind(handle, root).as_str() {
         "linux" => Some(Os::Linux),
         "windows" => Some(Os::Windows),
         _ => None,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use refit_guestfs::CancelHandle;
+use refit_machine::Devices;
 
 use crate::backend::{Backend, GuestfsBackend, RootBackend};
 use crate::disks::{self, Access, DiskError, DiskSpec, Image, Overlays, PendingKind};
@@ -224,6 +225,61 @@ pub fn fix(
     }
 }
 
+/// What [`fix_overlays`] did.
+#[derive(Debug)]
+pub struct Fixed {
+    /// The verdicts and changes.
+    pub report: Report,
+    /// The devices that the machine should have; `None` if no fixup of the catalogue could tell.
+    pub devices: Option<Devices>,
+}
+
+/// Plans, applies and checks on qcow2 overlays that the caller made over images that it probed. They hold
+/// the changes afterwards; nothing is committed. `name` is for messages.
+///
+/// # Errors
+/// If any of it fails: [`OpenError`](crate::OpenError) is in the chain if it was the opening. The overlays are to be thrown
+/// away then.
+pub fn fix_overlays(
+    overlays: &[PathBuf],
+    name: &str,
+    settings: &mut Settings<'_>,
+    job: Job<'_>,
+    undo: &Path,
+) -> anyhow::Result<Fixed> {
+    let mut clock = Instant::now();
+    let drives: Vec<Drive> = overlays
+        .iter()
+        .map(|path| drive(path, "qcow2", DriveAccess::Overlay))
+        .collect();
+    let (mut backend, hints) = open_drives(name, &drives, settings)?;
+    let opened = clock.elapsed().as_secs_f64();
+    let progress = &mut *settings.progress;
+    let fixed = run::fix_and_look(
+        &mut backend,
+        &hints,
+        job,
+        undo,
+        &mut |step| progress(step.into()),
+        |guest| crate::plan::devices(guest, job.fixups),
+    );
+    let (mut report, devices) = match fixed {
+        Ok(fixed) => fixed,
+        Err(failed) => {
+            // It describes changes that nobody will see.
+            let _ = std::fs::remove_file(undo);
+            return Err(failed.error);
+        }
+    };
+    clock = Instant::now();
+    backend.close()?;
+    report.time("commit", &mut clock);
+    report
+        .timings
+        .insert("open", (opened * 1000.0).round() / 1000.0);
+    Ok(Fixed { report, devices })
+}
+
 /// Restores what an earlier run changed.
 ///
 /// # Errors
@@ -343,6 +399,14 @@ fn open(
     drives: &[Drive],
     settings: &mut Settings<'_>,
 ) -> anyhow::Result<(GuestfsBackend, Hints)> {
+    open_drives(&target.to_string(), drives, settings)
+}
+
+fn open_drives(
+    name: &str,
+    drives: &[Drive],
+    settings: &mut Settings<'_>,
+) -> anyhow::Result<(GuestfsBackend, Hints)> {
     (settings.progress)(Progress::Open);
     let mut options = OpenOptions {
         os_device: settings.os_device.clone(),
@@ -351,6 +415,5 @@ fn open(
         launch_limit: settings.launch_limit,
         on_handle: &mut *settings.on_handle,
     };
-    session::open(drives, &target.to_string(), &mut options)
-        .with_context(|| format!("opening {target}"))
+    session::open(drives, name, &mut options).with_context(|| format!("opening {name}"))
 }

@@ -153,6 +153,20 @@ pub enum ImageError {
         /// The path.
         path: PathBuf,
     },
+    /// The file system of a new image is full.
+    #[error(
+        "{}: no space left on device. Free some space, or choose another output directory", path.display()
+    )]
+    NoSpace {
+        /// The new image.
+        path: PathBuf,
+    },
+    /// A copy that was no longer wanted.
+    #[error("{}: the copy was interrupted", path.display())]
+    Cancelled {
+        /// The image that was copied.
+        path: PathBuf,
+    },
     /// qemu-img is not installed.
     #[error(
         "qemu-img is not installed; install qemu-utils (Debian, Ubuntu), qemu-img (Fedora, RHEL) or qemu-tools (SUSE)"

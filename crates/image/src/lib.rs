@@ -17,20 +17,24 @@
 //!
 //! An image that is damaged, truncated, empty, or used by another process in a way that conflicts with
 //! the [`Access`] is refused, with a message that says what to do. [`inuse`] asks the last part again
-//! at any time; [`qemu`] is the one place that runs qemu-img.
+//! at any time; [`qemu`] and [`copy()`] are the one place that runs qemu-img.
 
+mod copy;
 mod error;
 mod format;
 mod image;
 pub mod inuse;
+mod member;
 pub mod qemu;
 mod vmdk;
 
 use std::path::PathBuf;
 
+pub use copy::copy;
 pub use error::ImageError;
 pub use format::Format;
 pub use image::{Access, Image, canonical, check_kind, files_of};
+pub use member::Member;
 
 type Result<T> = std::result::Result<T, ImageError>;
 

@@ -287,16 +287,21 @@ impl fmt::Display for Limits {
     }
 }
 
-struct Call<'a> {
+/// One run of qemu-img.
+pub(crate) struct Call<'a> {
     action: &'static str,
     path: &'a Path,
-    command: Command,
+    pub(crate) command: Command,
     limits: Option<Limits>,
 }
 
 impl<'a> Call<'a> {
     fn new(action: &'static str, path: &'a Path) -> Self {
-        let mut command = Command::new("qemu-img");
+        Self::with(Command::new("qemu-img"), action, path)
+    }
+
+    /// With a command that leads to qemu-img.
+    pub(crate) fn with(mut command: Command, action: &'static str, path: &'a Path) -> Self {
         command
             .arg(action)
             .env("LC_ALL", "C")
@@ -320,7 +325,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn failed(&self, status: ExitStatus, mut stderr: String) -> ImageError {
+    pub(crate) fn failed(&self, status: ExitStatus, mut stderr: String) -> ImageError {
         let path = self.path.to_owned();
         if let (Some(limits), None) = (self.limits, status.code()) {
             let separator = if stderr.is_empty() { "" } else { "; " };
@@ -368,10 +373,22 @@ impl<'a> Call<'a> {
         &mut self,
         read: impl FnOnce(&mut dyn Read) -> std::io::Result<Option<String>>,
     ) -> Result<(ExitStatus, String)> {
-        let doing = || ImageError::io(self.path, "running qemu-img");
+        let (mut child, errors) = self.spawn()?;
+        // The pipe is closed before the wait: a child that still prints ends instead of blocking.
+        let read = child.stdout.take().map(|mut output| read(&mut output));
+        let ending = self.ending(&mut child, errors)?;
+        match read {
+            Some(Err(error)) => Err(self.doing()(error)),
+            _ => Ok(ending),
+        }
+    }
+
+    /// Starts the command, and gives the file that takes its standard error.
+    pub(crate) fn spawn(&mut self) -> Result<(Child, File)> {
         // A file, not a pipe: it cannot fill up while standard output is read.
-        let mut errors = tempfile::tempfile().map_err(doing())?;
-        self.command.stderr(errors.try_clone().map_err(doing())?);
+        let errors = tempfile::tempfile().map_err(self.doing())?;
+        self.command
+            .stderr(errors.try_clone().map_err(self.doing())?);
         tracing::debug!(command = ?self.command, "running");
         let mut child = self.command.spawn().map_err(|error| {
             if error.kind() == std::io::ErrorKind::NotFound {
@@ -386,27 +403,35 @@ impl<'a> Call<'a> {
             // Not started at all is better than unlimited. It may have ended by itself meanwhile.
             let _ = child.kill();
             let _ = child.wait();
-            return Err(doing()(error));
+            return Err(self.doing()(error));
         }
-        // The pipe is closed before the wait: a child that still prints ends instead of blocking.
-        let read = child.stdout.take().map(|mut output| read(&mut output));
-        let status = child.wait().map_err(doing())?;
-        if let Some(Err(error)) = read {
-            return Err(doing()(error));
-        }
-        let length = errors.seek(SeekFrom::End(0)).map_err(doing())?;
+        Ok((child, errors))
+    }
+
+    /// Waits for the end of the command; gives its status and the end of its standard error.
+    pub(crate) fn ending(
+        &self,
+        child: &mut Child,
+        mut errors: File,
+    ) -> Result<(ExitStatus, String)> {
+        let status = child.wait().map_err(self.doing())?;
+        let length = errors.seek(SeekFrom::End(0)).map_err(self.doing())?;
         errors
             .seek(SeekFrom::Start(length.saturating_sub(STDERR_TAIL)))
-            .map_err(doing())?;
+            .map_err(self.doing())?;
         let mut tail = Vec::new();
         errors
             .take(STDERR_TAIL)
             .read_to_end(&mut tail)
-            .map_err(doing())?;
+            .map_err(self.doing())?;
         let text = String::from_utf8_lossy(&tail);
         let lines: Vec<_> = text.lines().rev().take(4).collect();
         let last: Vec<_> = lines.into_iter().rev().map(str::trim).collect();
         Ok((status, last.join("; ")))
+    }
+
+    fn doing(&self) -> impl FnOnce(std::io::Error) -> ImageError + use<'a> {
+        ImageError::io(self.path, "running qemu-img")
     }
 }
 

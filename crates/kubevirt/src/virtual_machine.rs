@@ -27,7 +27,7 @@ const DOMAIN_LABEL: &str = "kubevirt.io/domain";
 /// - **Disks**: volumes from PersistentVolumeClaims, booted in their order. A disk on `virtio`,
 ///   `scsi` (KubeVirt's is virtio-scsi) or `sata` stays there, `ide` and `nvme` become `sata`, and
 ///   a disk without a bus is on virtio. A source machine that no longer needs its old hardware
-///   goes through [`Machine::with_virtio`] first.
+///   goes through [`Machine::with_devices`] first.
 /// - **Network cards** keep their MAC address, and a model that KubeVirt knows; others are virtio.
 ///   A card whose network is in [`Options::networks`] is bridged to that
 ///   NetworkAttachmentDefinition, so that the guest keeps its address. Otherwise the first card is

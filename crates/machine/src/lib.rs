@@ -4,6 +4,7 @@
 //! output, the fixups use it as evidence, the boot proof and the packaging write it down again.
 //! Only [`ova`] opens files, to find a descriptor in an archive.
 
+mod devices;
 pub mod libvirt;
 mod mac;
 pub mod ova;
@@ -12,6 +13,7 @@ mod uuid;
 pub mod vmx;
 mod xml;
 
+pub use devices::{Devices, DiskBus, NicModel};
 pub use mac::{Mac, ParseMacError};
 pub use xml::XmlError;
 
@@ -59,19 +61,6 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The same machine with every disk and every network card on virtio: what a source becomes
-    /// once its guest is known to have the virtio drivers.
-    #[must_use]
-    pub fn with_virtio(mut self) -> Self {
-        for disk in &mut self.disks {
-            disk.bus = Some("virtio".to_owned());
-        }
-        for nic in &mut self.nics {
-            nic.model = Some("virtio".to_owned());
-        }
-        self
-    }
-
     /// Whether the guest is Windows, by libosinfo's identifier or else by the source's word.
     #[must_use]
     pub fn is_windows(&self) -> bool {

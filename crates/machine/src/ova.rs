@@ -1,4 +1,5 @@
-//! Finds the OVF descriptor of an appliance: in an OVA archive, a directory, or as a file.
+//! Finds the OVF descriptor of an appliance, and the files beside it: in an OVA archive, a directory, or
+//! as a file.
 //!
 //! An OVA is a plain tar archive (DSP0243 section 5.3). It is walked header by header; nothing is
 //! unpacked, and the disks inside are skipped by seeking.
@@ -178,15 +179,39 @@ fn too_many(path: &Path) -> OvaError {
     }
 }
 
+/// A file inside a tar archive, as a range of the archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its name, invalid UTF-8 replaced.
+    pub name: String,
+    /// Where its first byte is in the archive.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// The regular files in a plain tar archive, in order. Nothing is unpacked.
+///
+/// # Errors
+///
+/// If reading fails, if this is no tar archive, or if it exceeds the limits (10,000 members).
+pub fn members(path: &Path) -> Result<Vec<Member>, OvaError> {
+    let mut file = File::open(path).map_err(|source| OvaError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    walk(&mut file, path)
+}
+
 /// Walks the headers of a tar archive. The `tar` crate's own iterator reads extended headers of
 /// any size into memory, so only its decoding of single headers is used.
-fn read_archive(file: &mut File, path: &Path) -> Result<Descriptor, OvaError> {
+fn walk(file: &mut File, path: &Path) -> Result<Vec<Member>, OvaError> {
     let io_error = |source| OvaError::Io {
         path: path.to_owned(),
         source,
     };
     let length = file.metadata().map_err(io_error)?.len();
-    let mut found: Vec<(String, u64, u64)> = Vec::new();
+    let mut members = Vec::new();
     let mut extended = Extended::default();
     let mut position = 0;
     for count in 0.. {
@@ -200,12 +225,12 @@ fn read_archive(file: &mut File, path: &Path) -> Result<Descriptor, OvaError> {
             return Err(too_many(path));
         }
         let kind = header.entry_type();
-        let data = position + BLOCK;
+        let offset = position + BLOCK;
         let size = match extended.size {
             Some(size) if !is_extended(kind) => size,
             _ => header.entry_size().map_err(io_error)?,
         };
-        let end = data.checked_add(size).filter(|end| *end <= length);
+        let end = offset.checked_add(size).filter(|end| *end <= length);
         let end = end.ok_or_else(|| io_error(truncated()))?;
         if is_extended(kind) {
             extended.read(file, kind, size, path)?;
@@ -215,25 +240,35 @@ fn read_archive(file: &mut File, path: &Path) -> Result<Descriptor, OvaError> {
                 .take()
                 .unwrap_or_else(|| header.path_bytes().into_owned());
             extended = Extended::default();
-            let name = String::from_utf8_lossy(&name).into_owned();
-            if matches!(kind, EntryType::Regular | EntryType::Continuous) && is_descriptor(&name) {
-                found.push((name, data, size));
+            if matches!(kind, EntryType::Regular | EntryType::Continuous) {
+                let name = String::from_utf8_lossy(&name).into_owned();
+                members.push(Member { name, offset, size });
             }
         }
         position = end.next_multiple_of(BLOCK);
     }
+    Ok(members)
+}
+
+fn read_archive(file: &mut File, path: &Path) -> Result<Descriptor, OvaError> {
+    let mut found = walk(file, path)?;
+    found.retain(|member| is_descriptor(&member.name));
     match found.as_slice() {
         [] => Err(OvaError::Missing(path.to_owned())),
-        [(name, data, size)] => {
-            file.seek(SeekFrom::Start(*data)).map_err(io_error)?;
+        [member] => {
+            file.seek(SeekFrom::Start(member.offset))
+                .map_err(|source| OvaError::Io {
+                    path: path.to_owned(),
+                    source,
+                })?;
             Ok(Descriptor::Found {
-                name: name.clone(),
-                text: read_text(file, *size, path)?,
+                name: member.name.clone(),
+                text: read_text(file, member.size, path)?,
             })
         }
         several => Err(OvaError::Several {
             path: path.to_owned(),
-            names: several.iter().map(|(name, ..)| name.clone()).collect(),
+            names: several.iter().map(|member| member.name.clone()).collect(),
         }),
     }
 }

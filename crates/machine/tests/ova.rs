@@ -189,6 +189,31 @@ fn what_cannot_be_read_is_said() {
 }
 
 #[test]
+fn members_are_ranges_of_the_archive() {
+    let directory = tempfile::tempdir().unwrap();
+    let long = format!("{}.vmdk", "x".repeat(150));
+    let path = archive(
+        directory.path(),
+        &[
+            ("a.ovf", EntryType::Regular, TEXT.as_bytes()),
+            ("link.vmdk", EntryType::Symlink, b""),
+            (&long, EntryType::Regular, b"disk"),
+        ],
+    );
+    let content = fs::read(&path).unwrap();
+    let members = refit_machine::ova::members(&path).unwrap();
+    let found: Vec<(&str, &[u8])> = members
+        .iter()
+        .map(|member| {
+            let start = usize::try_from(member.offset).unwrap();
+            let end = start + usize::try_from(member.size).unwrap();
+            (member.name.as_str(), &content[start..end])
+        })
+        .collect();
+    assert_eq!(found, [("a.ovf", TEXT.as_bytes()), (&long, b"disk")]);
+}
+
+#[test]
 fn a_truncated_archive_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let members = [

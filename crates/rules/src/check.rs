@@ -51,6 +51,27 @@ fn fits(parameter: &Parameter, value: &toml::Value) -> anyhow::Result<()> {
     Ok(())
 }
 
+impl Rule {
+    /// Checks what can be said without a guest: patterns, paths, parameters, and that the rule does
+    /// something.
+    ///
+    /// # Errors
+    /// Which key is wrong, and why.
+    pub fn check(&self, info: &Info) -> anyhow::Result<()> {
+        rule(self, info)
+    }
+}
+
+impl When {
+    /// Checks what can be said without a guest: patterns, versions, parameters.
+    ///
+    /// # Errors
+    /// Which key is wrong, and why.
+    pub fn check(&self, info: &Info) -> anyhow::Result<()> {
+        when(self, info)
+    }
+}
+
 /// Checks one rule: patterns, paths, parameters, and that it does something.
 pub(crate) fn rule(rule: &Rule, info: &Info) -> anyhow::Result<()> {
     let rule = rule.expand(&Values::examples(info))?;

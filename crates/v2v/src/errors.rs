@@ -110,6 +110,15 @@ impl ErrorKind {
         }
     }
 
+    /// Whether virt-v2v does not convert this kind of guest, however complete and sound it is.
+    #[must_use]
+    pub fn refuses_guest(&self) -> bool {
+        matches!(
+            self,
+            Self::UnsupportedGuest { .. } | Self::NoOperatingSystem
+        )
+    }
+
     /// What happened.
     fn summary(&self) -> String {
         match self {
@@ -170,14 +179,14 @@ impl ErrorKind {
         match self {
             Self::ToolMissing { .. } => "Install it; `refit doctor` names the packages.",
             Self::NoOperatingSystem => {
-                "Check that this is the guest's system disk and that all disks of a multi-disk guest are given (use its .vmx, OVA or libvirt XML)."
+                "Check that this is the guest's system disk and that all disks of a multi-disk guest are given (use its .vmx, OVA or libvirt XML); `--engine refit` delivers the disks as they are."
             }
             Self::SeveralOperatingSystems { .. } => "Choose one with `--os-device DEVICE`.",
             Self::WrongRootDevice => {
                 "Choose one of the devices that are named, with `--os-device DEVICE`."
             }
             Self::UnsupportedGuest { .. } => {
-                "virt-v2v(1) lists what it supports; this guest needs a conversion without it."
+                "virt-v2v(1) lists what it supports; `--engine refit` converts this guest without it."
             }
             Self::DirtyNtfs => {
                 "Start the guest on its old host, switch Fast Startup off (`powercfg /h off`), shut it down completely, and export it again."

@@ -52,6 +52,17 @@ const TABLE: &[Pattern] = &[
     error(&["root device", "not found", "Roots found were"], |_| {
         ErrorKind::WrongRootDevice
     }),
+    // A system was found, but not one that libguestfs knows.
+    error(
+        &[
+            "inspection could not detect the source guest",
+            FIELD,
+            "i_distro",
+        ],
+        |_| ErrorKind::UnsupportedGuest {
+            guest: "an unknown distribution".to_owned(),
+        },
+    ),
     // A system was found, but not all of what virt-v2v must know of it.
     error(
         &["inspection could not detect the source guest", FIELD],

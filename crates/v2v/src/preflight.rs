@@ -11,6 +11,8 @@ const VIRT_TOOLS: &str = "/usr/share/virt-tools";
 const VIRTIO_WIN_ISO: &str = "/usr/share/virtio-win/virtio-win.iso";
 const VIRTIO_WIN_DIR: &str = "/usr/share/virtio-win";
 
+const QEMU_IMG: &str = "qemu-img";
+
 /// How much a missing companion matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
@@ -40,7 +42,7 @@ pub struct Check {
 /// Helper programs on the host, in the order in which virt-v2v needs them.
 const HELPERS: &[(&str, &str, &str)] = &[
     (
-        "qemu-img",
+        QEMU_IMG,
         "reading disk images",
         "Install qemu-utils (Debian) or qemu-img (Fedora, RHEL).",
     ),
@@ -66,7 +68,11 @@ const HELPERS: &[(&str, &str, &str)] = &[
 pub fn checks(env: &Environment) -> Vec<Check> {
     let tools = Tools::find(env);
     let programs = [
-        (Kind::Convert, "converting guests", Severity::Required),
+        (
+            Kind::Convert,
+            "converting Windows guests; Linux guests are converted without it, too",
+            Severity::ForWindows,
+        ),
         (
             Kind::InPlace,
             "converting disks in place",
@@ -97,12 +103,21 @@ pub fn checks(env: &Environment) -> Vec<Check> {
             severity,
         })
         .collect();
+    // qemu-img is refit's own tool, too.
+    let helpers = match tools.convert {
+        Some(_) => Severity::Required,
+        None => Severity::ForWindows,
+    };
     found.extend(HELPERS.iter().map(|&(name, needed_for, advice)| Check {
         name,
         found: env.find_program(name).map(text),
         needed_for,
         advice,
-        severity: Severity::Required,
+        severity: if name == QEMU_IMG {
+            Severity::Required
+        } else {
+            helpers
+        },
     }));
     found.push(Check {
         name: "qemu-system",
@@ -262,6 +277,8 @@ mod tests {
         let found = checks(&env);
         let of = |name: &str| found.iter().find(|check| check.name == name).unwrap();
         assert_eq!(of("virt-v2v").found, None);
+        let required = |name| of(name).severity == Severity::Required;
+        assert!(required("qemu-img") && !required("virt-v2v") && !required("nbdcopy"));
         assert_eq!(
             of("virtio-win").found,
             None,

@@ -1,8 +1,10 @@
 //! Project tasks, run as `cargo xtask TASK`.
 
+mod bench;
 mod bindings;
 mod demo;
 mod lanes;
+mod matrix;
 mod process;
 mod setup;
 mod test;
@@ -26,6 +28,18 @@ enum Task {
         #[arg(long)]
         fast: bool,
     },
+    /// Take every machine of the matrix through its boots and `refit fix`, and write tests/MATRIX.md
+    Matrix {
+        /// Only write the table, of results that the test left in this file (REFIT_MATRIX_RESULTS)
+        #[arg(long, value_name = "FILE")]
+        from: Option<std::path::PathBuf>,
+    },
+    /// Measure refit beside other tools
+    Bench {
+        /// What to measure
+        #[command(subcommand)]
+        bench: bench::Bench,
+    },
     /// Install the Debian packages that building, tests and demo need
     Setup,
     /// Regenerate the committed libguestfs bindings from the installed header
@@ -40,6 +54,11 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Demo => demo::run_demo(),
         Task::Test { fast } => test::run_tier(fast),
+        Task::Matrix { from: None } => matrix::run_matrix(),
+        Task::Matrix {
+            from: Some(results),
+        } => matrix::write_table(&results),
+        Task::Bench { bench } => bench::run_bench(bench),
         Task::Setup => setup::run(),
         Task::Bindings { check } => bindings::run(check),
     }

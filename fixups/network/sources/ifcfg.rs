@@ -12,6 +12,9 @@ mod variables;
 use std::net::IpAddr;
 
 use refit_engine::{Guest, GuestPath};
+use refit_machine::Mac;
+
+pub use self::shell::{Assignment, assignments};
 
 use self::variables::Variables;
 use crate::network::model::{Found, Interface, Kind};
@@ -32,6 +35,36 @@ pub fn read(guest: &Guest<'_>) -> anyhow::Result<Found> {
     found.interfaces.extend(suse.interfaces);
     found.warnings.extend(suse.warnings);
     Ok(found)
+}
+
+/// Whose `ifcfg-*` files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Dialect {
+    RedHat,
+    Suse,
+}
+
+/// The files that [`read`] reads.
+///
+/// # Errors
+/// If a directory cannot be read.
+pub fn files(guest: &Guest<'_>) -> anyhow::Result<Vec<(Dialect, GuestPath)>> {
+    let named = |name: &str, ignored: fn(&str) -> bool| {
+        let suffix = name.strip_prefix("ifcfg-");
+        suffix.is_some_and(|suffix| !suffix.is_empty() && !ignored(suffix))
+    };
+    let redhat = guest.files(redhat::DIR, |name| named(name, redhat::ignored))?;
+    let suse = guest.files(suse::DIR, |name| named(name, suse::ignored))?;
+    let redhat = redhat.into_iter().map(|path| (Dialect::RedHat, path));
+    let suse = suse.into_iter().map(|path| (Dialect::Suse, path));
+    Ok(redhat.chain(suse).take(FILE_LIMIT).collect())
+}
+
+/// The hardware address in the name of a SUSE configuration (`eth-id-00:0c:29:01:02:03`).
+#[must_use]
+pub fn mac_in_name(name: &str) -> Option<Mac> {
+    suse::mac_in(name)
 }
 
 /// One `ifcfg-*` file.

@@ -4,9 +4,9 @@ mod assemble;
 mod device;
 mod include;
 mod options;
-mod stanza;
+pub mod stanza;
 
-use refit_engine::Guest;
+use refit_engine::{Guest, GuestPath};
 
 use crate::network::model::Found;
 use crate::network::sources::reading::Reading;
@@ -25,6 +25,14 @@ pub fn read(guest: &Guest<'_>) -> anyhow::Result<Found> {
     let directives = include::read_all(&mut reading)?;
     let interfaces = assemble::interfaces(&mut reading, directives);
     Ok(reading.finish(interfaces))
+}
+
+/// The main file and those that it includes, in the order in which they are read.
+///
+/// # Errors
+/// If the backend cannot be read.
+pub fn files(guest: &Guest<'_>) -> anyhow::Result<Vec<GuestPath>> {
+    include::files(&mut Reading::new(guest))
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use refit_engine::backend::FileKind;
 use refit_engine::{Guest, GuestPath};
 
+pub use self::profile::parse_mac;
+pub use self::syntax::{Place, places};
+
 use self::profile::Profile;
 use crate::network::model::{Found, Interface, Kind};
 
@@ -80,6 +83,15 @@ pub fn read(guest: &Guest<'_>) -> anyhow::Result<Found> {
     }
     found.interfaces = resolve(profiles, &mut found.warnings);
     Ok(found)
+}
+
+/// The profiles in `/etc`, also those that one of the same UUID hides.
+///
+/// # Errors
+/// If the directory cannot be read.
+pub fn files(guest: &Guest<'_>) -> anyhow::Result<Vec<GuestPath>> {
+    let wanted = |name: &str| !name.ends_with(".nmmeta") && !ignored(name, true);
+    guest.files(ANY_NAME_DIR, wanted)
 }
 
 /// Whether NetworkManager passes over a file of that name (`nm_keyfile_utils_ignore_filename`).

@@ -8,8 +8,10 @@ mod syntax;
 mod tables;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use refit_engine::{Guest, GuestPath};
+use refit_machine::Mac;
 
 pub use self::rewrite::rewrite;
 
@@ -110,6 +112,43 @@ pub fn read(guest: &Guest<'_>) -> anyhow::Result<Rules> {
     }
     rules.warnings.truncate(WARNING_LIMIT);
     Ok(rules)
+}
+
+/// Where a rule asks for a hardware address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressMatch {
+    /// The address.
+    pub mac: Mac,
+    /// Where the value is, without its quotes.
+    pub bytes: Range<usize>,
+    /// Whether the rule names the card.
+    pub names: bool,
+}
+
+/// Where the rules of a file ask for hardware addresses, in rules of one line each.
+#[must_use]
+pub fn address_matches(content: &[u8]) -> Vec<AddressMatch> {
+    let mut found = Vec::new();
+    for rule in syntax::parse(content) {
+        let Ok(tokens) = &rule.tokens else { continue };
+        let names = tokens
+            .iter()
+            .any(|token| token.key == "NAME" && !token.op.is_match());
+        for token in tokens {
+            let is_address = matches!(token.key.as_str(), "ATTR" | "ATTRS" | "SYSFS")
+                && token.attribute.as_deref() == Some("address");
+            let value = token.bytes.end.saturating_sub(1 + token.value.len());
+            let bytes = value..token.bytes.end.saturating_sub(1);
+            let literal = content.get(bytes.clone()) == Some(token.value.as_bytes());
+            if let Ok(mac) = token.value.parse()
+                && is_address
+                && literal
+            {
+                found.push(AddressMatch { mac, bytes, names });
+            }
+        }
+    }
+    found
 }
 
 /// The files that udev reads, in its order: by name, whatever the directory.

@@ -3,6 +3,8 @@
 //! Sections and keys may be repeated, their order counts, and an empty assignment takes back what
 //! lists had so far. (NetworkManager's keyfiles look alike but are another dialect.)
 
+use std::ops::Range;
+
 /// A unit file, or several that were merged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnitFile {
@@ -35,7 +37,7 @@ impl UnitFile {
     pub fn parse(text: &str) -> Result<(Self, Vec<Problem>), Problem> {
         let mut file = Self::default();
         let mut problems = Vec::new();
-        for (number, line) in logical_lines(text) {
+        for (number, _, line) in logical_lines(text) {
             let line = line.trim();
             if line.is_empty() {
                 continue;
@@ -138,32 +140,87 @@ impl Section {
     }
 }
 
-/// Lines without comments, continued ones joined, each with the number of its first.
+/// One assignment or section header, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The section, and how many come before it.
+    pub section: (String, usize),
+    /// The key; `None` for the header of the section.
+    pub key: Option<String>,
+    /// The value, continued lines joined.
+    pub value: String,
+    /// The whole line, or lines, with the newline.
+    pub bytes: Range<usize>,
+}
+
+/// The assignments and headers of a text with their places; what is none is left out.
+#[must_use]
+pub fn places(text: &str) -> Vec<Place> {
+    let mut places = Vec::new();
+    let mut section: Option<(String, usize)> = None;
+    for (_, bytes, line) in logical_lines(text) {
+        let line = line.trim();
+        if let Some(header) = line
+            .strip_prefix('[')
+            .and_then(|line| line.strip_suffix(']'))
+        {
+            let index = section.map_or(0, |(_, index)| index + 1);
+            section = Some((header.to_owned(), index));
+            places.extend(section.clone().map(|section| Place {
+                section,
+                key: None,
+                value: String::new(),
+                bytes,
+            }));
+        } else if let (Some((key, value)), Some(section)) = (line.split_once('='), &section) {
+            places.push(Place {
+                section: section.clone(),
+                key: Some(key.trim_end().to_owned()),
+                value: value.trim_start().to_owned(),
+                bytes,
+            });
+        }
+    }
+    places
+}
+
+/// Lines without comments, continued ones joined, each with the number of its first and its place.
 ///
 /// A backslash at the end becomes a space; comments between continued lines are skipped. A NUL ends
 /// a line, as it does for systemd's reader.
-fn logical_lines(text: &str) -> Vec<(usize, String)> {
+fn logical_lines(text: &str) -> Vec<(usize, Range<usize>, String)> {
     let mut lines = Vec::new();
-    let mut open: Option<(usize, String)> = None;
+    let mut open: Option<(usize, Range<usize>, String)> = None;
+    let whole = text;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let numbered = text
-        .split('\n')
-        .enumerate()
-        .flat_map(|(index, line)| line.split('\0').map(move |part| (index, part)));
-    for (index, line) in numbered {
-        let line = line.strip_suffix('\r').unwrap_or(line).trim_start();
-        if line.starts_with(['#', ';']) {
-            continue;
-        }
-        let (number, mut joined) = open.take().unwrap_or((index + 1, String::new()));
-        joined.push_str(line);
-        let backslashes = joined.bytes().rev().take_while(|&b| b == b'\\').count();
-        if backslashes % 2 == 1 {
-            joined.pop();
-            joined.push(' ');
-            open = Some((number, joined));
-        } else {
-            lines.push((number, joined));
+    let mut at = whole.len() - text.len();
+    let mut number = 0;
+    for physical in text.split_inclusive('\n') {
+        number += 1;
+        let mut start = at;
+        at += physical.len();
+        for part in physical.split_inclusive('\0') {
+            let bytes = start..start + part.len();
+            start = bytes.end;
+            let line = part.strip_suffix('\n').unwrap_or(part);
+            let line = line.strip_suffix('\0').unwrap_or(line);
+            let line = line.strip_suffix('\r').unwrap_or(line).trim_start();
+            if line.starts_with(['#', ';']) {
+                continue;
+            }
+            let (first, mut place, mut joined) =
+                open.take()
+                    .unwrap_or((number, bytes.clone(), String::new()));
+            place.end = bytes.end;
+            joined.push_str(line);
+            let backslashes = joined.bytes().rev().take_while(|&b| b == b'\\').count();
+            if backslashes % 2 == 1 {
+                joined.pop();
+                joined.push(' ');
+                open = Some((first, place, joined));
+            } else {
+                lines.push((first, place, joined));
+            }
         }
     }
     lines.extend(open);
@@ -218,6 +275,33 @@ mod tests {
             file.values("network", "VLAN"),
             Vec::<&str>::new(),
             "names are case-sensitive"
+        );
+    }
+
+    #[test]
+    fn places_are_whole_lines() {
+        let text = "\u{feff}[A] \n# c\nk = 1\\\n  2\nj=\n[B]\nk=3";
+        let found: Vec<_> = places(text)
+            .into_iter()
+            .map(|place| {
+                (
+                    place.section.1,
+                    place.key,
+                    place.value,
+                    text[place.bytes].to_owned(),
+                )
+            })
+            .collect();
+        let own = |text: &str| text.to_owned();
+        assert_eq!(
+            found,
+            [
+                (0, None, own(""), own("[A] \n")),
+                (0, Some(own("k")), own("1 2"), own("k = 1\\\n  2\n")),
+                (0, Some(own("j")), own(""), own("j=\n")),
+                (1, None, own(""), own("[B]\n")),
+                (1, Some(own("k")), own("3"), own("k=3")),
+            ]
         );
     }
 

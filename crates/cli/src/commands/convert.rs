@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use refit_convert::{Conversion, Options, Stage};
+use refit_convert::{Choice, Conversion, Options, Stage};
 use refit_engine::{Job, disks};
 use refit_v2v::{
     CancelToken, ConvertError, ConvertOptions, Environment, Event, Input, ParseKeyError, Phase,
@@ -11,16 +11,23 @@ use refit_v2v::{
 };
 
 use super::{guest, plan, request};
-use crate::args::{ConvertArgs, InputKind, OutputFormat};
+use crate::args::{ConvertArgs, Engine, InputKind, OutputFormat};
+use crate::catalogue::Catalogue;
 use crate::interrupt::Interrupt;
 use crate::output::{Exit, Output, UsageError};
 use crate::progress::Progress;
 
 pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow::Result<Exit> {
-    let catalogue = refit_fixups::all();
+    let catalogue = Catalogue::load(&args.fixups.own, interrupt)?;
+    let catalogue = catalogue.fixups();
     let selection = request::selection(&args.fixups, &catalogue)?;
     let request = request::request(&args.fixups, &catalogue)?;
     let options = Options {
+        engine: match args.engine {
+            Engine::Auto => Choice::Auto,
+            Engine::VirtV2v => Choice::VirtV2v,
+            Engine::Refit => Choice::Refit,
+        },
         v2v: v2v_options(args)?,
         out: args.out.clone(),
         nics: request.nics.clone(),
@@ -147,6 +154,16 @@ fn show(progress: &Progress, stage: &Stage) {
         Stage::V2v(Event::Warning(text)) => progress.note(&format!("warning: {text}")),
         Stage::V2v(Event::Relaunch(text)) => progress.note(text),
         Stage::V2v(Event::Info(text)) => tracing::info!("{text}"),
+        Stage::Copy {
+            disk,
+            disks,
+            percent,
+            total,
+        } => {
+            let bytes = total / 100 * u64::from(*percent);
+            progress.copy(*disk, *disks, *percent, Some(bytes), Some(*total));
+        }
+        Stage::Fallback(why) => progress.note(&format!("{why}")),
         Stage::Fixups(step) => progress.phase(guest::phase(*step)),
         Stage::Package => progress.phase("Describing the machine"),
     }
@@ -185,11 +202,12 @@ fn text(conversion: &Conversion) -> String {
     let files = &conversion.files;
     let _ = writeln!(
         text,
-        "Converted {} in {:.0} s:",
-        conversion.name, conversion.seconds
+        "Converted {} by {} in {:.0} s:",
+        conversion.name, conversion.engine, conversion.seconds
     );
-    let others = [&files.libvirt, &files.kubevirt, &files.report, &files.log];
-    for path in files.disks.iter().chain(others).chain(&files.undo) {
+    let others = [&files.libvirt, &files.kubevirt, &files.report];
+    let optional = files.log.iter().chain(&files.undo);
+    for path in files.disks.iter().chain(others).chain(optional) {
         let _ = writeln!(text, "  {}", path.display());
     }
     text

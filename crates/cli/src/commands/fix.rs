@@ -9,6 +9,7 @@ use refit_engine::{Job, target};
 
 use super::{guest, plan, request};
 use crate::args::FixArgs;
+use crate::catalogue::Catalogue;
 use crate::interrupt::Interrupt;
 use crate::output::{Exit, Output};
 
@@ -16,7 +17,8 @@ pub fn run(args: &FixArgs, output: &Output, interrupt: &Interrupt) -> anyhow::Re
     let report = if args.dry_run {
         plan::plan(&args.guest, &args.fixups, interrupt)?
     } else {
-        let catalogue = refit_fixups::all();
+        let catalogue = Catalogue::load(&args.fixups.own, interrupt)?;
+        let catalogue = catalogue.fixups();
         let selection = request::selection(&args.fixups, &catalogue)?;
         let request = request::request(&args.fixups, &catalogue)?;
         let job = Job {

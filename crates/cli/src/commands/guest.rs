@@ -52,14 +52,14 @@ pub fn disk_options(args: &GuestArgs) -> disks::Options {
 
 /// Whether the appliance must be emulated. The probe costs a fraction of a second where KVM works
 /// or is missing, and saves minutes where it opens but hangs.
-fn force_tcg(accel: Accel) -> bool {
+pub fn force_tcg(accel: Accel) -> bool {
     match accel {
         Accel::Tcg => true,
         Accel::Kvm => false,
         Accel::Auto => {
             let told = std::env::var("LIBGUESTFS_BACKEND_SETTINGS").unwrap_or_default();
             if told.contains("force_tcg") || told.contains("force_kvm") {
-                return false;
+                return told.contains("force_tcg");
             }
             let kvm = kvm::probe(kvm::PROBE_TIMEOUT);
             tracing::info!("KVM: {kvm}");

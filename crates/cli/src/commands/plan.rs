@@ -4,6 +4,7 @@ use refit_engine::{Job, Report, target};
 
 use super::{guest, request};
 use crate::args::{FixupArgs, GuestArgs, PlanArgs};
+use crate::catalogue::Catalogue;
 use crate::interrupt::Interrupt;
 use crate::output::{Exit, Output};
 use crate::render;
@@ -20,7 +21,8 @@ pub fn plan(
     fixup_args: &FixupArgs,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Report> {
-    let catalogue = refit_fixups::all();
+    let catalogue = Catalogue::load(&fixup_args.own, interrupt)?;
+    let catalogue = catalogue.fixups();
     let selection = request::selection(fixup_args, &catalogue)?;
     let request = request::request(fixup_args, &catalogue)?;
     let job = Job {

@@ -83,11 +83,9 @@ fn parameters(args: &FixupArgs, catalogue: &[&dyn Fixup]) -> anyhow::Result<Para
                     let parameter = parameter(id, name, catalogue)
                         .map_err(|error| usage(format!("{error:#}")))?;
                     if !parameter.r#type.admits(value) {
-                        return Err(usage(format!(
-                            "{id}.{name} is not {}",
-                            parameter.r#type
-                        ))
-                        .into());
+                        return Err(
+                            usage(format!("{id}.{name} is not {}", parameter.r#type)).into()
+                        );
                     }
                 }
             }

@@ -13,7 +13,7 @@ use super::{
 use crate::network::model::{Found, Interface, Kind, Match, is_device_name};
 use crate::network::sources::reading::quote;
 
-const DIR: &str = "/etc/sysconfig/network-scripts";
+pub(super) const DIR: &str = "/etc/sysconfig/network-scripts";
 
 /// Helper of `60-net.rules` that renames cards to the `DEVICE` of the file with their `HWADDR`.
 const RENAME_HELPERS: [&str; 2] = ["/usr/lib/udev/rename_device", "/lib/udev/rename_device"];
@@ -39,7 +39,7 @@ pub(super) fn read(guest: &Guest<'_>) -> anyhow::Result<Found> {
     Ok(found)
 }
 
-fn ignored(suffix: &str) -> bool {
+pub(super) fn ignored(suffix: &str) -> bool {
     let lower = suffix.to_ascii_lowercase();
     // While rpm installs a file, it is called NAME;XXXXXXXX.
     let temporary = lower.rsplit_once(';').is_some_and(|(_, digits)| {

@@ -4,6 +4,8 @@
 //! known value, and a warning says so. Warnings name the variable, never its value: some are
 //! passwords.
 
+use std::ops::Range;
+
 use super::quoting::{ansi_c, double_quoted, expands};
 use super::variables::Variables;
 
@@ -14,8 +16,33 @@ const ASSIGNMENT_LIMIT: usize = 10_000;
 /// line, `export`, continued lines. A quote that never ends is taken to be the fault of its own
 /// line, as NetworkManager does, and not to swallow the rest of the file.
 pub(super) fn parse(text: &str) -> Variables {
+    run(text).variables
+}
+
+/// One assignment to a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The variable.
+    pub name: String,
+    /// Where the name begins.
+    pub start: usize,
+    /// Where the value is, with its quotes.
+    pub bytes: Range<usize>,
+    /// The value; `None` if it is only known to the shell.
+    pub value: Option<String>,
+}
+
+/// The assignments of a file that certainly happen, in its order.
+#[must_use]
+pub fn assignments(text: &str) -> Vec<Assignment> {
+    run(text).assignments
+}
+
+fn run(text: &str) -> Parser<'_> {
     let mut parser = Parser {
         rest: text,
+        length: text.len(),
+        assignments: Vec::new(),
         line: 1,
         depth: 0,
         variables: Variables::default(),
@@ -31,11 +58,15 @@ pub(super) fn parse(text: &str) -> Variables {
         assignments += 1;
         parser.command();
     }
-    parser.variables
+    parser
 }
 
 struct Parser<'t> {
     rest: &'t str,
+    /// Of the whole text, in bytes.
+    length: usize,
+    /// Those that are no more than this.
+    assignments: Vec<Assignment>,
     /// Number of the line that `rest` begins in.
     line: usize,
     /// How many `if`, `for`, `case`, ... are open.
@@ -71,9 +102,14 @@ impl Parser<'_> {
                 }
                 Some(_) => {}
             }
+            let start = self.length - self.rest.len();
             if let Some((name, append)) = self.assignment_start() {
+                let from = self.length - self.rest.len();
                 match self.value() {
-                    Word::Text(value) => assigned.push((line, name, append, value)),
+                    Word::Text(value) => {
+                        let bytes = from..self.length - self.rest.len();
+                        assigned.push((line, name, append, value, start, bytes));
+                    }
                     Word::Broken => {
                         self.variables
                             .warn(line, format!("the quotes of {name} do not end"));
@@ -107,7 +143,15 @@ impl Parser<'_> {
                 }
             }
         }
-        for (line, name, append, value) in assigned {
+        for (line, name, append, value, start, bytes) in assigned {
+            if !append && self.depth == 0 {
+                self.assignments.push(Assignment {
+                    name: name.clone(),
+                    start,
+                    bytes,
+                    value: value.clone(),
+                });
+            }
             self.assign(line, name, append, value);
         }
     }

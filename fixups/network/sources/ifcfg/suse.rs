@@ -8,7 +8,7 @@ use super::variables::Variables;
 use super::{File, add_addresses, addresses, dotted_vlan, link_ports, read_files};
 use crate::network::model::{Found, Interface, Kind, Match, is_device_name};
 
-const DIR: &str = "/etc/sysconfig/network";
+pub(super) const DIR: &str = "/etc/sysconfig/network";
 
 /// Ends of names that wicked passes over.
 const BACKUPS: [&str; 9] = [
@@ -26,14 +26,13 @@ const BACKUPS: [&str; 9] = [
 /// Reads the interfaces; none on a guest without the directory.
 pub(super) fn read(guest: &Guest<'_>) -> anyhow::Result<Found> {
     let mut found = Found::default();
-    let files = read_files(
-        guest,
-        DIR,
-        |suffix| BACKUPS.iter().any(|end| suffix.ends_with(end)),
-        &mut found,
-    )?;
+    let files = read_files(guest, DIR, ignored, &mut found)?;
     interpret(&files, &mut found);
     Ok(found)
+}
+
+pub(super) fn ignored(suffix: &str) -> bool {
+    BACKUPS.iter().any(|end| suffix.ends_with(end))
 }
 
 fn interpret(files: &[File], found: &mut Found) {
@@ -152,7 +151,7 @@ fn matches(file: &File) -> Option<Match> {
 }
 
 /// The hardware address in `eth-id-00:0c:29:01:02:03` or `id-00:0c:29:01:02:03`.
-fn mac_in(config_name: &str) -> Option<Mac> {
+pub(super) fn mac_in(config_name: &str) -> Option<Mac> {
     find_part(config_name, "id-")?
         .strip_prefix("id-")?
         .parse()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use refit_engine::GuestPath;
 use refit_engine::backend::FileKind;
 
-use super::stanza::{Directive, parse};
+use super::stanza::{Directive, Statement, parse};
 use crate::network::sources::glob;
 use crate::network::sources::reading::{Reading, quote};
 
@@ -33,15 +33,24 @@ pub struct Placed {
 /// # Errors
 /// If the backend cannot be read.
 pub fn read_all(reading: &mut Reading<'_, '_>) -> anyhow::Result<Vec<Placed>> {
-    let mut walk = Walk {
-        seen: BTreeSet::new(),
-        found: Vec::new(),
-    };
+    let mut walk = Walk::default();
     walk.file(reading, &GuestPath::new(MAIN), 0)?;
     Ok(walk.found)
 }
 
+/// The files that [`read_all`] reads, in its order.
+///
+/// # Errors
+/// If the backend cannot be read.
+pub fn files(reading: &mut Reading<'_, '_>) -> anyhow::Result<Vec<GuestPath>> {
+    let mut walk = Walk::default();
+    walk.file(reading, &GuestPath::new(MAIN), 0)?;
+    Ok(walk.files)
+}
+
+#[derive(Default)]
 struct Walk {
+    files: Vec<GuestPath>,
     seen: BTreeSet<GuestPath>,
     found: Vec<Placed>,
 }
@@ -66,7 +75,11 @@ impl Walk {
         let Some(text) = reading.text(path) else {
             return Ok(());
         };
-        for (line, directive) in parse(&text) {
+        self.files.push(path.clone());
+        for Statement {
+            line, directive, ..
+        } in parse(&text)
+        {
             let included = match &directive {
                 Directive::Source(words) => self.sources(reading, path, line, words)?,
                 Directive::SourceDirectory(words) => {

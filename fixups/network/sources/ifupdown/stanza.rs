@@ -1,5 +1,7 @@
 //! The syntax of interfaces(5): lines, stanzas, options.
 
+use std::ops::Range;
+
 /// One statement of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Directive {
@@ -36,6 +38,17 @@ pub struct Stanza {
     pub options: Vec<StanzaOption>,
 }
 
+/// One statement with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// Its first line, counted from one.
+    pub line: usize,
+    /// Its line, or lines, with the newline; of a stanza the header's.
+    pub bytes: Range<usize>,
+    /// What it says.
+    pub directive: Directive,
+}
+
 /// One option of a stanza.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StanzaOption {
@@ -45,6 +58,8 @@ pub struct StanzaOption {
     pub key: String,
     /// The rest of the line.
     pub value: String,
+    /// Its line, or lines, with the newline.
+    pub bytes: Range<usize>,
 }
 
 impl StanzaOption {
@@ -56,11 +71,11 @@ impl StanzaOption {
     }
 }
 
-/// The statements of a file, each with its line.
+/// The statements of a file.
 #[must_use]
-pub fn parse(text: &str) -> Vec<(usize, Directive)> {
-    let mut directives: Vec<(usize, Directive)> = Vec::new();
-    for (number, line) in logical_lines(text) {
+pub fn parse(text: &str) -> Vec<Statement> {
+    let mut statements: Vec<Statement> = Vec::new();
+    for (number, bytes, line) in logical_lines(text) {
         let line = line.trim();
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim_start();
@@ -79,23 +94,28 @@ pub fn parse(text: &str) -> Vec<(usize, Directive)> {
             "source-directory" | "source-dir" => Directive::SourceDirectory(words()),
             "no-auto-down" | "no-scripts" => Directive::Allow(Vec::new()),
             _ if word == "auto" || word.starts_with("allow-") => Directive::Allow(words()),
-            _ => match directives.last_mut() {
-                Some((_, Directive::Interface(stanza))) if !word.starts_with('%') => {
+            _ => match statements.last_mut().map(|last| &mut last.directive) {
+                Some(Directive::Interface(stanza)) if !word.starts_with('%') => {
                     stanza.options.push(StanzaOption {
                         line: number,
                         key: word.to_ascii_lowercase().replace('_', "-"),
                         value: rest.to_owned(),
+                        bytes,
                     });
                     continue;
                 }
                 // The lines of a mapping are for its script.
-                Some((_, Directive::Mapping(_))) => continue,
+                Some(Directive::Mapping(_)) => continue,
                 _ => Directive::Stray(line.to_owned()),
             },
         };
-        directives.push((number, directive));
+        statements.push(Statement {
+            line: number,
+            bytes,
+            directive,
+        });
     }
-    directives
+    statements
 }
 
 /// `NAME [FAMILY [METHOD]] [inherits OTHER]`.
@@ -118,26 +138,30 @@ fn header(words: &[String], template: bool) -> Stanza {
     stanza
 }
 
-/// Lines without comments and blank ones, continued ones joined, each with the number of its first.
-/// A comment line is never continued.
-fn logical_lines(text: &str) -> Vec<(usize, String)> {
+/// Lines without comments and blank ones, continued ones joined, each with the number of its first
+/// and its place. A comment line is never continued.
+fn logical_lines(text: &str) -> Vec<(usize, Range<usize>, String)> {
     let mut lines = Vec::new();
-    let mut open: Option<(usize, String)> = None;
-    for (index, line) in text.split('\n').enumerate() {
+    let mut open: Option<(usize, Range<usize>, String)> = None;
+    let mut at = 0;
+    for (index, physical) in text.split_inclusive('\n').enumerate() {
+        let bytes = at..at + physical.len();
+        at = bytes.end;
+        let line = physical.strip_suffix('\n').unwrap_or(physical);
         let line = line.strip_suffix('\r').unwrap_or(line);
-        let (number, mut joined) = match open.take() {
-            Some((number, mut joined)) => {
+        let (number, place, mut joined) = match open.take() {
+            Some((number, place, mut joined)) => {
                 joined.push_str(line);
-                (number, joined)
+                (number, place.start..bytes.end, joined)
             }
             None if line.trim_start().starts_with('#') => continue,
-            None => (index + 1, line.to_owned()),
+            None => (index + 1, bytes, line.to_owned()),
         };
         if joined.ends_with('\\') {
             joined.pop();
-            open = Some((number, joined));
+            open = Some((number, place, joined));
         } else if !joined.trim().is_empty() {
-            lines.push((number, joined));
+            lines.push((number, place, joined));
         }
     }
     lines.extend(open);
@@ -149,8 +173,8 @@ mod tests {
     use super::*;
 
     fn stanza(text: &str) -> Stanza {
-        match parse(text).pop() {
-            Some((_, Directive::Interface(stanza))) => stanza,
+        match parse(text).pop().map(|last| last.directive) {
+            Some(Directive::Interface(stanza)) => stanza,
             other => panic!("{other:?}"),
         }
     }
@@ -221,7 +245,7 @@ mod tests {
             "iface a inet dhcp\nsource x y\nauto a b\nallow-hotplug c\nmapping d\n script s\n\
              map e\nrename f=g\nsource-directory h\nno-scripts a\nstray\n%for\n",
         );
-        let kinds: Vec<_> = found.into_iter().map(|(_, directive)| directive).collect();
+        let kinds: Vec<_> = found.into_iter().map(|one| one.directive).collect();
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         assert!(matches!(kinds[0], Directive::Interface(_)));
         assert_eq!(

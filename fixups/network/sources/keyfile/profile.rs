@@ -186,8 +186,9 @@ fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '[', '\\'])
 }
 
-/// `00:50:56:aa:bb:01`, or as versions before 0.9 wrote it: `0;80;86;170;187;1;`.
-fn parse_mac(text: &str) -> Option<Mac> {
+/// A hardware address in NetworkManager's forms: `00:50:56:aa:bb:01`, or as versions before 0.9 wrote it: `0;80;86;170;187;1;`.
+#[must_use]
+pub fn parse_mac(text: &str) -> Option<Mac> {
     if let Ok(mac) = text.parse() {
         return Some(mac);
     }

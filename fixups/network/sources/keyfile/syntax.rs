@@ -1,6 +1,7 @@
 //! GLib's key file format, as far as network profiles need it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Settings that are read. Others, with their passwords and keys, are not even remembered.
 const GROUPS: [&str; 17] = [
@@ -60,6 +61,55 @@ impl KeyFile {
     pub(super) fn has_group(&self, group: &str) -> bool {
         self.groups.contains_key(group)
     }
+}
+
+/// One key, or the header of a group, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The group.
+    pub group: String,
+    /// The key; `None` for the header of the group.
+    pub key: Option<String>,
+    /// Where the value is, as it is written.
+    pub value: Range<usize>,
+    /// The whole line, with the newline.
+    pub bytes: Range<usize>,
+}
+
+/// The keys and headers of a text with their places.
+#[must_use]
+pub fn places(text: &str) -> Vec<Place> {
+    let mut places = Vec::new();
+    let mut group: Option<&str> = None;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let bytes = at..at + line.len();
+        at = bytes.end;
+        let line = line.trim_start_matches([' ', '\t', '\r']);
+        let start = at - line.len();
+        let line = line.trim_end();
+        if let Some(header) = line.strip_prefix('[') {
+            group = header.strip_suffix(']');
+            places.extend(group.map(|group| Place {
+                group: group.to_owned(),
+                key: None,
+                value: bytes.end..bytes.end,
+                bytes,
+            }));
+        } else if let (Some((key, value)), Some(group)) = (line.split_once('='), group)
+            && !line.starts_with('#')
+        {
+            let end = start + line.len();
+            let value = end - value.trim_start().len()..end;
+            places.push(Place {
+                group: group.to_owned(),
+                key: Some(key.trim_end().to_owned()),
+                value,
+                bytes,
+            });
+        }
+    }
+    places
 }
 
 /// Reads a key file. As with GLib, one line that is none of comment, group and `key=value` makes
@@ -168,6 +218,23 @@ mod tests {
         );
         assert_eq!(file.raw("connection", "nothing"), None);
         assert!(!format!("{file:?}").contains("geheim"));
+    }
+
+    #[test]
+    fn places_are_lines_and_values() {
+        let text = "# c=d\n [a]\n k = v w \r\nj=\n";
+        let found: Vec<_> = places(text)
+            .into_iter()
+            .map(|place| (place.key, &text[place.value], &text[place.bytes]))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (None, "", " [a]\n"),
+                (Some("k".to_owned()), "v w", " k = v w \r\n"),
+                (Some("j".to_owned()), "", "j=\n"),
+            ]
+        );
     }
 
     #[test]

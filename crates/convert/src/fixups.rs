@@ -1,0 +1,43 @@
+//! The fixups of a conversion: what they are asked with.
+
+use refit_engine::target::Settings;
+use refit_engine::{Job, Request, nic};
+use refit_machine::Machine;
+
+use crate::{Run, Stage, hardware};
+
+/// Calls `action` with the settings and the job of `run`, whose NICs are those of `machine`.
+///
+/// # Errors
+/// If what is known of the NICs contradicts itself, or `action` fails.
+pub(crate) fn with_job<T>(
+    run: &Run<'_>,
+    machine: &Machine,
+    settings: &mut Settings<'_>,
+    observer: &mut dyn FnMut(Stage),
+    action: impl FnOnce(&mut Settings<'_>, Job<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let request = Request {
+        nics: nic::merge(
+            hardware::nics(machine, run.source.machine.as_ref())
+                .into_iter()
+                .chain(run.options.nics.iter().cloned()),
+        )?,
+        ..run.options.job.request.clone()
+    };
+    let job = Job {
+        request: &request,
+        ..run.options.job
+    };
+    let mut settings = Settings {
+        os_device: settings.os_device.clone(),
+        keys: settings.keys.clone(),
+        disks: settings.disks.clone(),
+        force_tcg: settings.force_tcg,
+        launch_limit: settings.launch_limit,
+        in_place: settings.in_place,
+        on_handle: &mut *settings.on_handle,
+        progress: &mut |step| observer(Stage::Fixups(step)),
+    };
+    action(&mut settings, job)
+}

@@ -1,0 +1,70 @@
+//! virt-v2v converts and copies; then the fixups work on the copies.
+
+use std::fs;
+
+use anyhow::Context as _;
+use refit_engine::disks::DiskSpec;
+use refit_engine::target::{self, Settings, Target};
+use refit_machine::libvirt;
+use refit_v2v::{Accel, Tools};
+
+use crate::{Engine, LOG, Made, Run, Stage, UNDO, fixups, hardware};
+
+/// Converts with virt-v2v.
+///
+/// # Errors
+/// [`refit_v2v::ConvertError`] if virt-v2v fails; if the user ends it; if what it made cannot be read. That the
+/// fixups fail is no error: the disks boot without them.
+pub(crate) fn convert(
+    run: &Run<'_>,
+    tools: &Tools,
+    settings: &mut Settings<'_>,
+    observer: &mut dyn FnMut(Stage),
+) -> anyhow::Result<Made> {
+    let mut v2v = run.options.v2v.clone();
+    v2v.input = run.input.clone();
+    v2v.out_dir = run.staging.path().to_owned();
+    v2v.settings.log = run.staging.path().join(LOG);
+    if (settings.force_tcg)() {
+        v2v.settings.accel = Accel::ForceTcg;
+    }
+    let converted = refit_v2v::run(
+        tools,
+        &v2v,
+        &mut |event| observer(Stage::V2v(event)),
+        run.cancel,
+    )
+    .with_context(|| format!("converting {}", v2v.input.path().display()))?;
+    let mut machine =
+        libvirt::parse(&converted.xml).context("reading virt-v2v's description of the machine")?;
+    hardware::complete(&mut machine, run.source.machine.as_ref(), &v2v.name);
+
+    let specs = converted
+        .disks
+        .iter()
+        .map(|path| DiskSpec {
+            path: path.clone(),
+            format: Some(run.format()),
+        })
+        .collect();
+    let undo = run.staging.path().join(UNDO);
+    let fixed = fixups::with_job(run, &machine, settings, observer, |settings, job| {
+        Ok(target::fix(&Target::Disks(specs), settings, job, &undo)?)
+    });
+    let (fixups, fixups_error) = match fixed {
+        Ok(report) => (Some(report), None),
+        Err(_) if run.cancel.is_cancelled() => anyhow::bail!("interrupted"),
+        Err(error) => (None, Some(format!("{error:#}"))),
+    };
+    // Its paths are not the final ones: the manifests replace it.
+    fs::remove_file(&converted.xml_path).context("removing virt-v2v's own description")?;
+    Ok(Made {
+        engine: Engine::VirtV2v,
+        disks: converted.disks,
+        machine,
+        fixups,
+        fixups_error,
+        v2v: Some(converted.outcome),
+        warnings: Vec::new(),
+    })
+}
