@@ -20,6 +20,8 @@ pub mod nic_config;
 pub mod nic_names;
 mod parameters;
 pub mod selinux;
+#[path = "vmware-tools/mod.rs"]
+pub mod vmware_tools;
 
 /// Every built-in fixup. The engine puts them in the order of their phases; those of one phase stay in
 /// this order.
@@ -35,5 +37,6 @@ pub fn all() -> Vec<&'static dyn Fixup> {
         &nic_config::NicConfig,
         &nic_names::NicNames,
         &selinux::Selinux,
+        &vmware_tools::VmwareTools,
     ]
 }

@@ -106,11 +106,9 @@ pub trait Backend {
     fn rehearse(&self, stage: &Stage, command: &GuestCommand) -> Result<Traces, RehearseError> {
         let _ = (stage, command);
         Err(RehearseError::Unavailable {
-            reason: format!(
-                "{} is a directory of this host, and a guest's programs run in the libguestfs \
-                 appliance only; give the guest's disks instead",
-                self.describe()
-            ),
+            reason: "the guest is a directory of this host, and a guest's programs run in the \
+                     libguestfs appliance only; give the guest's disks instead"
+                .to_owned(),
         })
     }
 

@@ -3,7 +3,7 @@
 use refit_engine::Os;
 
 use crate::draft::Draft;
-use crate::glob::{NamePattern, PathPattern};
+use crate::glob::{NamePattern, PathPattern, content};
 use crate::lines::{any_line, line_regex};
 use crate::list::List;
 use crate::params::Values;
@@ -125,7 +125,7 @@ fn about_contents(
 fn contains(wanted: &Contains, draft: &Draft<'_>) -> anyhow::Result<bool> {
     let regex = wanted.matching.as_deref().map(line_regex).transpose()?;
     for file in PathPattern::new(&wanted.file)?.find(draft.guest())? {
-        let Some(content) = draft.guest().read(&file)? else {
+        let Some(content) = content(draft.guest(), &file)? else {
             continue;
         };
         let found = any_line(&content, |line| match (&regex, &wanted.line) {

@@ -146,6 +146,15 @@ mod tests {
     }
 
     #[test]
+    fn the_example_in_the_documentation_is_right() {
+        let readme = include_str!("../README.md");
+        let (_, rest) = readme.split_once("```toml\n").unwrap();
+        let (example, _) = rest.split_once("```").unwrap();
+        let parsed = FixupToml::parse(example, "README.md").unwrap();
+        assert_eq!(parsed.rules.rules.len(), 2);
+    }
+
+    #[test]
     fn the_schema_knows_the_keys() {
         let schema = fixup_toml_schema();
         assert_eq!(schema["additionalProperties"], false);

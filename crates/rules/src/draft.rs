@@ -5,7 +5,7 @@ use refit_engine::backend::FileKind;
 use refit_engine::{Change, Guest, GuestPath};
 use refit_packages::Packages;
 
-use crate::glob::entry;
+use crate::glob::{content, entry};
 
 /// Changes that are planned one after another, each on what those before it leave.
 ///
@@ -17,6 +17,7 @@ pub struct Draft<'b> {
     guest: Guest<'b>,
     packages: Option<Packages>,
     changes: Vec<Change>,
+    revision: usize,
 }
 
 impl<'b> Draft<'b> {
@@ -30,6 +31,7 @@ impl<'b> Draft<'b> {
             guest: guest.clone(),
             packages: Packages::read(guest)?,
             changes: Vec::new(),
+            revision: 0,
         })
     }
 
@@ -45,16 +47,27 @@ impl<'b> Draft<'b> {
         self.packages.as_ref()
     }
 
-    /// How many changes it has so far.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.changes.len()
+    /// What `path` itself is as the draft leaves it, links not followed; `None` if nothing is there.
+    ///
+    /// # Errors
+    /// If the guest cannot be read.
+    pub fn kind(&self, path: &GuestPath) -> anyhow::Result<Option<FileKind>> {
+        entry(&self.guest, path)
     }
 
-    /// Whether it changes nothing.
+    /// The content of a regular file as the draft leaves it, links followed; `None` if `path` is
+    /// anything else.
+    ///
+    /// # Errors
+    /// If the guest cannot be read, or the file is too long for [`Guest::read`].
+    pub fn content(&self, path: &GuestPath) -> anyhow::Result<Option<Vec<u8>>> {
+        content(&self.guest, path)
+    }
+
+    /// A number that grows with every change: the same number, the same draft.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+    pub fn revision(&self) -> usize {
+        self.revision
     }
 
     /// Adds a change.
@@ -64,6 +77,7 @@ impl<'b> Draft<'b> {
     pub fn push(&mut self, change: Change) -> anyhow::Result<()> {
         let change = self.at_its_real_path(change)?;
         self.guest.stage(std::slice::from_ref(&change))?;
+        self.revision += 1;
         match &change {
             Change::Remove { path } => {
                 self.changes

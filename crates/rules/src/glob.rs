@@ -126,6 +126,15 @@ pub(crate) fn entry(guest: &Guest<'_>, path: &GuestPath) -> anyhow::Result<Optio
         .map(|at| entries[at].kind))
 }
 
+/// The content of a regular file, links followed; `None` if `path` is anything else. A link to
+/// /dev/null is how administrators switch configuration files off.
+pub(crate) fn content(guest: &Guest<'_>, path: &GuestPath) -> anyhow::Result<Option<Vec<u8>>> {
+    match guest.stat(path)? {
+        Some(stat) if stat.kind == FileKind::File => guest.read(path),
+        _ => Ok(None),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use refit_engine::Hints;

@@ -1,12 +1,12 @@
 //! Edits of text files, line by line. What is not edited stays, byte for byte.
 
 use anyhow::Context as _;
-use refit_engine::{Change, Guest, GuestPath};
+use refit_engine::{Change, GuestPath};
 use regex::bytes::Regex;
 
 use crate::check;
 use crate::draft::Draft;
-use crate::glob::PathPattern;
+use crate::glob::{PathPattern, content};
 use crate::rule::{Line, Setting};
 
 /// A regular expression that matches a line from end to end.
@@ -40,8 +40,9 @@ pub(crate) fn any_line(content: &[u8], wanted: impl Fn(&[u8]) -> bool) -> bool {
         .any(|line| wanted(body(line)))
 }
 
-/// Does what a rule says of a line.
-pub(crate) fn edit(draft: &mut Draft<'_>, rule: &Line) -> anyhow::Result<()> {
+/// Does what a rule says of a line. Gives the files that it changes.
+pub(crate) fn edit(draft: &mut Draft<'_>, rule: &Line) -> anyhow::Result<Vec<GuestPath>> {
+    let mut edited = Vec::new();
     let files = if rule.add.is_some() {
         vec![check::file(&rule.file)?]
     } else {
@@ -58,10 +59,13 @@ pub(crate) fn edit(draft: &mut Draft<'_>, rule: &Line) -> anyhow::Result<()> {
         (None, None) => false,
     };
     for file in files {
-        let Some(content) = content(draft.guest(), &file)? else {
+        let Some(content) =
+            content(draft.guest(), &file).with_context(|| format!("reading {file}"))?
+        else {
             if let Some(add) = &rule.add {
                 let content = format!("{add}\n").into_bytes();
-                write(draft, file, content)?;
+                write(draft, file.clone(), content)?;
+                edited.push(file);
             }
             continue;
         };
@@ -70,25 +74,24 @@ pub(crate) fn edit(draft: &mut Draft<'_>, rule: &Line) -> anyhow::Result<()> {
             None => without_lines(&content, &wanted),
         };
         if new != content {
-            write(draft, file, new)?;
+            write(draft, file.clone(), new)?;
+            edited.push(file);
         }
     }
-    Ok(())
+    Ok(edited)
 }
 
-/// Does what a rule says of a setting.
-pub(crate) fn set(draft: &mut Draft<'_>, rule: &Setting) -> anyhow::Result<()> {
+/// Does what a rule says of a setting. Gives the file if that changes it.
+pub(crate) fn set(draft: &mut Draft<'_>, rule: &Setting) -> anyhow::Result<Option<GuestPath>> {
     let file = check::file(&rule.file)?;
-    let old = content(draft.guest(), &file)?.unwrap_or_default();
+    let old = content(draft.guest(), &file).with_context(|| format!("reading {file}"))?;
+    let old = old.unwrap_or_default();
     let new = with_setting(&old, rule);
-    if new != old {
-        write(draft, file, new)?;
+    if new == old {
+        return Ok(None);
     }
-    Ok(())
-}
-
-fn content(guest: &Guest<'_>, file: &GuestPath) -> anyhow::Result<Option<Vec<u8>>> {
-    guest.read(file).with_context(|| format!("reading {file}"))
+    write(draft, file.clone(), new)?;
+    Ok(Some(file))
 }
 
 fn write(draft: &mut Draft<'_>, path: GuestPath, content: Vec<u8>) -> anyhow::Result<()> {

@@ -1,19 +1,22 @@
 //! Removes kernel modules that were built beside the kernel's own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::ensure;
 use refit_engine::backend::FileKind;
-use refit_engine::{Change, Guest, GuestCommand, GuestPath, RehearseError};
+use refit_engine::{Change, Guest, GuestCommand, GuestPath};
 
 use crate::draft::Draft;
+use crate::glob::content;
 use crate::lines::without_lines;
 
 /// Suffixes of a module's file.
 const SUFFIXES: [&str; 5] = [".ko", ".ko.xz", ".ko.zst", ".ko.gz", ".o"];
 /// Directories with more in them are not gone through.
 const ENTRY_LIMIT: usize = 100_000;
+/// Nobody nests directories deeper; each level takes stack.
+const DEPTH_LIMIT: usize = 64;
 /// depmod(8) on a slow, emulated machine.
 const DEPMOD_TIME: Duration = Duration::from_secs(300);
 
@@ -24,12 +27,6 @@ pub(crate) struct Removed {
     pub(crate) names: BTreeSet<String>,
     /// What is to be known of the rest.
     pub(crate) warnings: Vec<String>,
-}
-
-impl Removed {
-    fn is_empty(&self) -> bool {
-        self.names.is_empty()
-    }
 }
 
 /// Removes the files of modules `names` that are outside of `kernel/` (which is the kernel's
@@ -51,7 +48,6 @@ pub(crate) fn remove(
             continue;
         }
         let dir = root.join(&release.name);
-        let mut here = Removed::default();
         let (mut files, mut seen) = (Vec::new(), 0);
         for entry in draft.guest().list(&dir)? {
             if !matches!(entry.name.as_slice(), b"kernel" | b"build" | b"source") {
@@ -66,19 +62,123 @@ pub(crate) fn remove(
                 )?;
             }
         }
+        let mut doomed = BTreeMap::new();
         for (path, name) in files {
             if draft.owner(&path)?.is_none() && contains(draft.guest(), &path, text)? {
-                draft.push(Change::Remove { path })?;
-                here.names.insert(name);
+                doomed.insert(path, name);
             }
         }
-        if !here.is_empty() {
-            reindex(draft, &dir, &release.name, &mut here)?;
-            removed.names.append(&mut here.names);
-            removed.warnings.append(&mut here.warnings);
+        if !doomed.is_empty() {
+            let release = String::from_utf8_lossy(&release.name).into_owned();
+            of_release(draft, &dir, &release, doomed, &mut removed)?;
         }
     }
     Ok(removed)
+}
+
+/// Removes modules of one kernel. Its indexes are made anew by the guest's own depmod(8), which also
+/// brings back the kernel's own modules of the same names; where that cannot be run, the modules
+/// are taken out of the text files, unless others need them by the path that is to go.
+fn of_release(
+    draft: &mut Draft<'_>,
+    dir: &GuestPath,
+    release: &str,
+    mut doomed: BTreeMap<GuestPath, String>,
+    removed: &mut Removed,
+) -> anyhow::Result<()> {
+    let mut rehearsed = draft.guest().clone();
+    let removals = doomed.keys().cloned().map(|path| Change::Remove { path });
+    rehearsed.stage(&removals.collect::<Vec<_>>())?;
+    let indexes = depmod(&rehearsed, release);
+    if let Err(why) = &indexes {
+        let index = Index::read(draft, dir, release)?;
+        let needed = index.needed(dir, &doomed);
+        if !needed.is_empty() {
+            let names: Vec<&str> = needed.values().map(String::as_str).collect();
+            removed.warnings.push(format!(
+                "{dir}: left {}, because modules that stay are loaded with them; remove them and \
+                 run `depmod -a {release}` in the guest ({why})",
+                names.join(", ")
+            ));
+            doomed.retain(|path, _| !needed.contains_key(path));
+        }
+    }
+    if doomed.is_empty() {
+        return Ok(());
+    }
+    for path in doomed.keys() {
+        draft.push(Change::Remove { path: path.clone() })?;
+    }
+    match indexes {
+        Ok(changes) => {
+            for change in changes {
+                draft.push(change)?;
+            }
+        }
+        Err(why) => cut(draft, dir, release, &doomed, &why, removed)?,
+    }
+    removed.names.extend(doomed.into_values());
+    Ok(())
+}
+
+/// What the guest's depmod changes, or why it cannot be run.
+fn depmod(guest: &Guest<'_>, release: &str) -> Result<Vec<Change>, String> {
+    let command = GuestCommand {
+        argv: ["/sbin/depmod", "-a", release].map(str::to_owned).to_vec(),
+        stdin: Vec::new(),
+        env: BTreeMap::new(),
+        timeout: DEPMOD_TIME,
+    };
+    match guest.rehearse(&command) {
+        Ok(rehearsal) if rehearsal.status == 0 => Ok(rehearsal.changes),
+        Ok(rehearsal) => Err(format!("depmod ended with status {}", rehearsal.status)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// `modules.dep`: what each module needs, by path below the directory of the release.
+#[derive(Debug, Default)]
+struct Index(Vec<(String, Vec<String>)>);
+
+impl Index {
+    fn read(draft: &Draft<'_>, dir: &GuestPath, release: &str) -> anyhow::Result<Self> {
+        let text = draft.content(&dir.join("modules.dep"))?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let lines = text.lines().filter_map(|line| line.split_once(':'));
+        let lines = lines.map(|(file, needs)| {
+            let needs = needs.split_whitespace();
+            let needs = needs.map(|need| relative(need, release).to_owned());
+            (relative(file.trim(), release).to_owned(), needs.collect())
+        });
+        Ok(Self(lines.collect()))
+    }
+
+    /// Those of `doomed` that modules which stay need, and what these need in turn.
+    fn needed(
+        &self,
+        dir: &GuestPath,
+        doomed: &BTreeMap<GuestPath, String>,
+    ) -> BTreeMap<GuestPath, String> {
+        let mut needed = BTreeMap::new();
+        for (file, needs) in &self.0 {
+            // modules.dep lists what is needed in all, not only what is needed directly.
+            if !doomed.contains_key(&dir.join(file)) {
+                for path in needs.iter().map(|need| dir.join(need)) {
+                    if let Some(name) = doomed.get(&path) {
+                        needed.insert(path, name.clone());
+                    }
+                }
+            }
+        }
+        needed
+    }
+}
+
+/// A path in an index, which module-init-tools up to 3.4 wrote as an absolute one.
+fn relative<'a>(path: &'a str, release: &str) -> &'a str {
+    path.strip_prefix("/lib/modules/")
+        .and_then(|path| path.strip_prefix(release)?.strip_prefix('/'))
+        .unwrap_or(path)
 }
 
 /// The name of the module in file `name`.
@@ -100,6 +200,10 @@ fn collect(
 ) -> anyhow::Result<()> {
     *seen += 1;
     ensure!(*seen <= ENTRY_LIMIT, "too many files beside {path}");
+    ensure!(
+        path.components().count() <= DEPTH_LIMIT,
+        "directories are nested too deeply: {path}"
+    );
     match kind {
         FileKind::Dir => {
             for entry in guest.list(&path)? {
@@ -124,65 +228,40 @@ fn contains(guest: &Guest<'_>, path: &GuestPath, text: Option<&str>) -> anyhow::
         return Ok(true);
     };
     let finder = regex::bytes::Regex::new(&regex::escape(text))?;
-    Ok(match guest.read(path)? {
+    Ok(match content(guest, path)? {
         Some(content) => finder.is_match(&content),
         None => true,
     })
 }
 
-/// Takes the modules out of the indexes: by the guest's own depmod(8), which also brings back the
-/// kernel's own modules of the same names; where that cannot be run, out of the text files.
-fn reindex(
+/// Takes modules out of the indexes that are text. The `.bin` files stay as they are: they are all
+/// that kmod reads, and an entry without a file only fails when that module is asked for.
+fn cut(
     draft: &mut Draft<'_>,
     dir: &GuestPath,
-    release: &[u8],
+    release: &str,
+    doomed: &BTreeMap<GuestPath, String>,
+    why: &str,
     removed: &mut Removed,
 ) -> anyhow::Result<()> {
-    let release = String::from_utf8_lossy(release).into_owned();
-    let command = GuestCommand {
-        argv: ["/sbin/depmod", "-a", &release].map(str::to_owned).to_vec(),
-        stdin: Vec::new(),
-        env: std::collections::BTreeMap::new(),
-        timeout: DEPMOD_TIME,
-    };
-    let why = match draft.guest().rehearse(&command) {
-        Ok(rehearsal) if rehearsal.status == 0 => {
-            for change in rehearsal.changes {
-                draft.push(change)?;
-            }
-            return Ok(());
-        }
-        Ok(rehearsal) => format!("depmod ended with status {}", rehearsal.status),
-        Err(error @ (RehearseError::Unavailable { .. } | RehearseError::Failed(_))) => {
-            error.to_string()
-        }
-        Err(error) => error.to_string(),
-    };
+    let names: BTreeSet<&str> = doomed.values().map(String::as_str).collect();
     let gone = |line: &[u8]| {
         let line = String::from_utf8_lossy(line);
         let mut words = line.split_ascii_whitespace();
         match words.next() {
-            // `misc/vmci.ko:`, in old versions with an absolute path.
+            // `misc/vmci.ko: ...`
             Some(first) if first.ends_with(':') => {
-                let file = first.trim_end_matches(':');
-                let in_kernel = file
-                    .strip_prefix(&format!("/lib/modules/{release}/"))
-                    .unwrap_or(file)
-                    .starts_with("kernel/");
-                !in_kernel
-                    && module_name(file.as_bytes())
-                        .is_some_and(|name| removed.names.contains(&name))
+                let file = relative(first.trim_end_matches(':'), release);
+                doomed.contains_key(&dir.join(file))
             }
-            // `alias PATTERN MODULE`, `alias symbol:NAME MODULE`.
-            Some("alias") => words
-                .nth(1)
-                .is_some_and(|name| removed.names.contains(name)),
+            // `alias PATTERN MODULE`, `alias symbol:NAME MODULE`
+            Some("alias") => words.nth(1).is_some_and(|name| names.contains(name)),
             _ => false,
         }
     };
     for index in ["modules.dep", "modules.alias", "modules.symbols"] {
         let path = dir.join(index);
-        let Some(old) = draft.guest().read(&path)? else {
+        let Some(old) = draft.content(&path)? else {
             continue;
         };
         let content = without_lines(&old, &gone);
@@ -195,7 +274,7 @@ fn reindex(
         }
     }
     if draft.guest().exists(dir.join("modules.dep.bin"))? {
-        let names: Vec<&str> = removed.names.iter().map(String::as_str).collect();
+        let names: Vec<&str> = names.into_iter().collect();
         removed.warnings.push(format!(
             "{dir}/modules.dep.bin still lists {}, which does no harm until they are asked for; \
              run `depmod -a {release}` in the guest ({why})",

@@ -16,19 +16,32 @@ pub(crate) struct Removed {
     pub(crate) blocked: Vec<(Vec<String>, String)>,
 }
 
+/// The names of installed packages that match.
+pub(crate) fn installed(draft: &Draft<'_>, patterns: &[String]) -> anyhow::Result<Vec<String>> {
+    let patterns = NamePattern::list(patterns)?;
+    let all = draft.packages().into_iter().flat_map(|all| all.iter());
+    let mut names: Vec<String> = all
+        .filter(|package| NamePattern::any(&patterns, &package.name))
+        .map(|package| package.name.clone())
+        .collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
 /// Removes the packages that match. If they cannot go together, as many as can go alone do.
 pub(crate) fn remove(draft: &mut Draft<'_>, patterns: &[String]) -> anyhow::Result<Removed> {
-    let patterns = NamePattern::list(patterns)?;
     let mut removed = Removed::default();
     let Some(packages) = draft.packages() else {
         return Ok(removed);
     };
-    let mut names: Vec<String> = packages
-        .iter()
-        .chain(packages.residual())
-        .filter(|package| NamePattern::any(&patterns, &package.name))
-        .map(|package| package.name.clone())
-        .collect();
+    let mut names = installed(draft, patterns)?;
+    let patterns = NamePattern::list(patterns)?;
+    // Those of which only the configuration is left (dpkg).
+    let residual = packages
+        .residual()
+        .filter(|package| NamePattern::any(&patterns, &package.name));
+    names.extend(residual.map(|package| package.name.clone()));
     names.sort();
     names.dedup();
     if names.is_empty() {

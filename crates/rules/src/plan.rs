@@ -1,7 +1,7 @@
 //! Rules become changes.
 
 use anyhow::Context as _;
-use refit_engine::{Change, Evidence, Guest, Info, Proposal, Request, Verdict};
+use refit_engine::{Change, Evidence, Guest, GuestPath, Info, Proposal, Request, Verdict};
 
 use crate::document::Rules;
 use crate::draft::Draft;
@@ -26,6 +26,8 @@ pub struct Findings {
     pub warnings: Vec<String>,
     /// What is concluded from.
     pub evidence: Vec<Evidence>,
+    /// Units that are to be masked and cannot be.
+    unmasked: Vec<GuestPath>,
 }
 
 impl Findings {
@@ -111,7 +113,43 @@ impl Rules {
             };
             apply(rule, draft, values, findings).context(name)?;
         }
+        // A later rule may have removed them.
+        for path in std::mem::take(&mut findings.unmasked) {
+            if draft.kind(&path)?.is_some() {
+                findings.warnings.push(format!(
+                    "{path} is a unit of this machine's own and cannot be masked; remove it if it \
+                     is not wanted"
+                ));
+            }
+        }
         Ok(())
+    }
+
+    /// Rules that only the value of a parameter keeps from removing installed packages: why they
+    /// are there, and the packages.
+    ///
+    /// # Errors
+    /// If the guest cannot be read.
+    pub fn switched_off(
+        &self,
+        draft: &Draft<'_>,
+        values: &Values,
+    ) -> anyhow::Result<Vec<(&str, Vec<String>)>> {
+        let mut found = Vec::new();
+        for rule in &self.rules {
+            let mut when = rule.when.expand(values)?;
+            if conditions::obstacle(&when, draft, values)?.is_none() {
+                continue;
+            }
+            when.param.clear();
+            if conditions::obstacle(&when, draft, values)?.is_none() {
+                let installed = packages::installed(draft, &rule.expand(values)?.remove_packages)?;
+                if !installed.is_empty() {
+                    found.push((rule.why.as_deref().unwrap_or_default(), installed));
+                }
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -129,7 +167,7 @@ fn apply(
         return Ok(());
     }
     let rule = rule.expand(values)?;
-    let before = draft.len();
+    let before = draft.revision();
     let mut found = Vec::new();
     let mut changed = false;
 
@@ -138,16 +176,25 @@ fn apply(
         found.push(format!("packages {}", removed.names.join(", ")));
         changed = true;
     }
-    findings.warnings.extend(removed.notes);
+    // What the package manager would have done beside is no fault: the rest is in its place.
+    let notes = removed.notes.into_iter();
+    findings
+        .evidence
+        .extend(notes.map(|note| Evidence::from([("note", note)])));
 
-    let mut harmless = false;
+    let with_packages = draft.revision();
+    let mut stopped = Vec::new();
     for name in &rule.disable_services {
         services::disable(draft, name).context("disable-services")?;
     }
     for name in &rule.mask_services {
         let masked = services::mask(draft, name).context("mask-services")?;
-        harmless |= !masked.units.is_empty();
-        findings.warnings.extend(masked.warnings);
+        stopped.extend(masked.units);
+        findings.unmasked.extend(masked.own);
+    }
+    let harmless = !stopped.is_empty();
+    if harmless && draft.revision() > with_packages {
+        found.push(format!("services {}", stopped.join(", ")));
     }
     for (names, reason) in removed.blocked {
         let names = names.join(", ");
@@ -175,8 +222,12 @@ fn apply(
 
     paths(&rule, draft, findings, &mut found)?;
     files(&rule, draft)?;
+    let edited = edits(&rule, draft)?;
+    if !edited.is_empty() {
+        found.push(format!("lines of {}", shortened(&edited)));
+    }
 
-    changed |= draft.len() != before;
+    changed |= draft.revision() != before;
     if changed {
         findings.reasons.extend(rule.why.clone());
         if !found.is_empty() {
@@ -239,7 +290,7 @@ fn files(rule: &Rule, draft: &mut Draft<'_>) -> anyhow::Result<()> {
         let path = check::file(&write.path).context("write")?;
         let mode = write.mode.as_deref().map(check::mode).transpose()?;
         let content = write.content.as_bytes();
-        let as_wanted = draft.guest().read(&path)?.as_deref() == Some(content)
+        let as_wanted = draft.content(&path)?.as_deref() == Some(content)
             && match (mode, draft.guest().stat(&path)?) {
                 (Some(mode), Some(stat)) => stat.mode == mode,
                 _ => true,
@@ -254,13 +305,21 @@ fn files(rule: &Rule, draft: &mut Draft<'_>) -> anyhow::Result<()> {
                 .context("write")?;
         }
     }
+    Ok(())
+}
+
+/// The files that are edited.
+fn edits(rule: &Rule, draft: &mut Draft<'_>) -> anyhow::Result<Vec<String>> {
+    let mut edited = Vec::new();
     for line in &rule.line {
-        lines::edit(draft, line).context("line")?;
+        edited.extend(lines::edit(draft, line).context("line")?);
     }
     for setting in &rule.setting {
-        lines::set(draft, setting).context("setting")?;
+        edited.extend(lines::set(draft, setting).context("setting")?);
     }
-    Ok(())
+    let mut names: Vec<String> = edited.iter().map(GuestPath::to_string).collect();
+    names.dedup();
+    Ok(names)
 }
 
 /// What to say of paths that stay.

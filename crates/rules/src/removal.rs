@@ -11,6 +11,9 @@ use crate::rule::Owned;
 /// Directories with more in them are not gone through.
 const ENTRY_LIMIT: usize = 100_000;
 
+/// Nobody nests directories deeper; each level takes stack.
+const DEPTH_LIMIT: usize = 256;
+
 /// What stayed of a path that was to be removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kept {
@@ -78,7 +81,10 @@ impl Draft<'_> {
     /// If the package database cannot be read.
     pub fn owner(&self, path: &GuestPath) -> anyhow::Result<Option<String>> {
         let Some(packages) = self.packages() else {
-            return Ok(None);
+            let format = self.guest().facts().package_format.as_deref();
+            return Ok(format.map(|format| {
+                format!("not known whose: the {format} database is not understood")
+            }));
         };
         let owners = packages.owners(self.guest(), path)?;
         Ok(owners.first().map(|package| package.name.clone()))
@@ -98,6 +104,10 @@ impl Draft<'_> {
         ensure!(
             *seen <= ENTRY_LIMIT,
             "more than {ENTRY_LIMIT} files are to be removed"
+        );
+        ensure!(
+            path.components().count() <= DEPTH_LIMIT,
+            "directories are nested too deeply to be removed: {path}"
         );
         if kind == FileKind::Other {
             kept.owned

@@ -5,7 +5,7 @@ mod enable;
 mod systemd;
 mod sysv;
 
-use refit_engine::Change;
+use refit_engine::{Change, GuestPath};
 
 use crate::draft::Draft;
 use crate::glob::NamePattern;
@@ -70,27 +70,41 @@ pub(crate) fn disable(draft: &mut Draft<'_>, name: &str) -> anyhow::Result<()> {
     upstart(draft, &wanted)
 }
 
-/// Takes care that services that match `name` do not start at all. Gives the names of the units
-/// that are masked now, or were before, and what could not be masked.
+/// Takes care that services that match `name` do not start at all. Gives the names of those that
+/// are there and do not start, and what could not be done.
 pub(crate) fn mask(draft: &mut Draft<'_>, name: &str) -> anyhow::Result<Masked> {
     disable(draft, name)?;
-    systemd::mask(draft, &Wanted::new(name)?)
+    let wanted = Wanted::new(name)?;
+    let mut masked = systemd::mask(draft, &wanted)?;
+    if draft.guest().facts().init.as_deref() != Some("systemd") {
+        for (dir, suffix) in [("/etc/init.d", ""), ("/etc/init", ".conf")] {
+            for entry in draft.guest().list(dir)? {
+                if let Some(name) = entry.name.strip_suffix(suffix.as_bytes())
+                    && wanted.is_script(name)
+                {
+                    let name = String::from_utf8_lossy(name).into_owned();
+                    masked.units.push(name);
+                }
+            }
+        }
+    }
+    Ok(masked)
 }
 
-/// What became of units that were to be masked.
+/// What became of services that were to be masked.
 #[derive(Debug, Default)]
 pub(crate) struct Masked {
     /// Their names.
     pub(crate) units: Vec<String>,
-    /// Why others are not.
-    pub(crate) warnings: Vec<String>,
+    /// Units of this machine's own, which cannot be masked as they are.
+    pub(crate) own: Vec<GuestPath>,
 }
 
 /// OpenRC starts what is linked in a run level: `/etc/runlevels/LEVEL/NAME`.
 fn openrc(draft: &mut Draft<'_>, wanted: &Wanted) -> anyhow::Result<()> {
     let mut doomed = Vec::new();
     for level in draft.guest().list("/etc/runlevels")? {
-        let dir = refit_engine::GuestPath::new("/etc/runlevels").join(&level.name);
+        let dir = GuestPath::new("/etc/runlevels").join(&level.name);
         for service in draft.guest().list(&dir)? {
             if wanted.is_script(&service.name) {
                 doomed.push(dir.join(&service.name));
@@ -120,7 +134,7 @@ fn upstart(draft: &mut Draft<'_>, wanted: &Wanted) -> anyhow::Result<()> {
         else {
             continue;
         };
-        let path = refit_engine::GuestPath::new("/etc/init").join(format!("{name}.override"));
+        let path = GuestPath::new("/etc/init").join(format!("{name}.override"));
         let mut content = draft.guest().read(&path)?.unwrap_or_default();
         let manual = |line: &[u8]| line.trim_ascii() == b"manual";
         if content.split(|&b| b == b'\n').any(manual) {

@@ -322,6 +322,32 @@ fn modules_beside_the_kernels_own() {
 }
 
 #[test]
+fn modules_that_others_are_loaded_with_stay_where_depmod_cannot_run() {
+    let guest = [
+        ("/lib/modules/6.1/kernel/vhost_vsock.ko", ""),
+        ("/lib/modules/6.1/kernel/vsock.ko", ""),
+        ("/lib/modules/6.1/misc/vsock.ko", ""),
+        ("/lib/modules/6.1/misc/vmci.ko", ""),
+        ("/lib/modules/6.1/misc/vmhgfs.ko", ""),
+        (
+            "/lib/modules/6.1/modules.dep",
+            "kernel/vhost_vsock.ko: misc/vsock.ko misc/vmci.ko\nmisc/vsock.ko: misc/vmci.ko\n\
+             /lib/modules/6.1/misc/vmhgfs.ko: misc/vmci.ko\nmisc/vmci.ko:\n",
+        ),
+    ];
+    let rules = "[[rule]]\nremove-modules = [\"vsock\", \"vmci\", \"vmhgfs\"]\n";
+    assert_eq!(
+        changes(&guest, rules),
+        [
+            "remove /lib/modules/6.1/misc/vmhgfs.ko",
+            "write /lib/modules/6.1/modules.dep"
+        ]
+    );
+    let warnings = planned(&guest, rules, &[]).warnings;
+    assert!(warnings[0].contains("left vmci, vsock"), "{warnings:?}");
+}
+
+#[test]
 fn files_links_lines_and_settings() {
     let guest = [
         ("/etc/a", "one\ntwo\n"),

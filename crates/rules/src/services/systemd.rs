@@ -103,10 +103,7 @@ pub(super) fn mask(draft: &mut Draft<'_>, wanted: &Wanted) -> anyhow::Result<Mas
                 .units
                 .push(String::from_utf8_lossy(name).into_owned());
         } else {
-            masked.warnings.push(format!(
-                "{path} is a unit of this machine's own and is not masked; remove it if it is not \
-                 wanted"
-            ));
+            masked.own.push(path);
         }
     }
     for name in names.into_iter().filter(|name| !there.contains_key(name)) {

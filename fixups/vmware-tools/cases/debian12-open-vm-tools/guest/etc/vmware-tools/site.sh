@@ -1,0 +1,2 @@
+#!/bin/sh
+# nobody owns this
