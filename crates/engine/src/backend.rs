@@ -10,6 +10,8 @@ mod root;
 pub use guestfs::GuestfsBackend;
 pub use root::RootBackend;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::GuestPath;
@@ -94,6 +96,19 @@ pub trait Backend {
 
     /// At most `len` bytes of regular file `path` from `offset`; fewer only at its end.
     fn read_at(&self, path: &GuestPath, offset: u64, len: usize) -> anyhow::Result<Vec<u8>>;
+
+    /// The regular files in directory `dir` whose names end in `suffix`, with their content, as far as
+    /// that takes fewer steps than reading one after the other; what is missing has to be read so.
+    /// None is longer than `limit` bytes.
+    fn read_many(
+        &self,
+        dir: &GuestPath,
+        suffix: &str,
+        limit: u64,
+    ) -> anyhow::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+        let _ = (dir, suffix, limit);
+        Ok(BTreeMap::new())
+    }
 
     /// Extended attributes of `path` itself, sorted by name; empty where unsupported.
     fn xattrs(&self, path: &GuestPath) -> anyhow::Result<Xattrs>;

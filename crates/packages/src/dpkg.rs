@@ -83,12 +83,35 @@ pub(crate) fn read(guest: &Guest<'_>) -> anyhow::Result<Vec<Package>> {
 
 /// The files in one `info/NAME.list`.
 pub(crate) fn read_list(guest: &Guest<'_>, list: &GuestPath) -> anyhow::Result<Vec<GuestPath>> {
-    let text = guest.read(list)?.unwrap_or_default();
-    Ok(lines(&text)
+    Ok(parse_list(&guest.read(list)?.unwrap_or_default()))
+}
+
+/// The files of all packages whose lists have not been read.
+pub(crate) fn read_all_lists(guest: &Guest<'_>, packages: &[Package]) -> anyhow::Result<()> {
+    let unread = |package: &&Package| matches!(&package.files, Files::Dpkg { list: Some(_), read } if read.get().is_none());
+    if !packages.iter().any(|package| unread(&package)) {
+        return Ok(());
+    }
+    let lists = guest.read_many(INFO, ".list")?;
+    for package in packages.iter().filter(unread) {
+        if let Files::Dpkg {
+            list: Some(list),
+            read,
+        } = &package.files
+            && let Some(text) = lists.get(list)
+        {
+            read.get_or_init(|| parse_list(text));
+        }
+    }
+    Ok(())
+}
+
+fn parse_list(text: &[u8]) -> Vec<GuestPath> {
+    lines(text)
         .filter(|line| line.starts_with(b"/"))
         .map(GuestPath::new)
         .filter(|path| !path.is_root())
-        .collect())
+        .collect()
 }
 
 /// All diversions.

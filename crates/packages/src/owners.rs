@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use refit_engine::{Guest, GuestPath};
 
-use crate::dpkg::Diversion;
+use crate::dpkg::{self, Diversion};
 use crate::package::Package;
 
 /// Directories that distributions have replaced by links, under which packages may still list their
@@ -60,6 +60,7 @@ impl Owners {
                 )
             })
             .collect();
+        dpkg::read_all_lists(guest, packages)?;
         for (index, package) in packages.iter().enumerate() {
             for path in package.files(guest)? {
                 let path = owners.place(path, &package.name);

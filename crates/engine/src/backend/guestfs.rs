@@ -2,8 +2,11 @@
 
 mod attributes;
 mod kit;
+mod many;
 mod rehearse;
 mod upper;
+
+use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use refit_guestfs::{FileType, Handle, SetTime, Timestamp};
@@ -124,6 +127,15 @@ impl Backend for GuestfsBackend {
         self.handle
             .readlink(path.as_bytes())
             .with_context(|| format!("reading symbolic link {path}"))
+    }
+
+    fn read_many(
+        &self,
+        dir: &GuestPath,
+        suffix: &str,
+        limit: u64,
+    ) -> anyhow::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+        many::read(self, dir, suffix, limit)
     }
 
     /// By pread: read_file takes a file as a stream into a temporary one, a tenth of a second for each
