@@ -18,6 +18,9 @@ pub struct Machine {
     pub options: &'static [&'static str],
     /// The cards as `refit fix --nic` is told of them.
     pub nics: &'static [&'static str],
+    /// Whether its firmware started it by an entry in the NVRAM, so that it has no loader where
+    /// firmware without one looks. It has for the boot on its old hardware, which has no NVRAM here.
+    pub boot_entry: bool,
     /// Whether its root is encrypted, with the password that root has.
     pub unlock: bool,
     /// Device and file system of the root, then of every other mount point.
@@ -73,6 +76,7 @@ pub const MACHINES: &[Machine] = &[
         network: "ifupdown, static",
         options: &["--root-by", "sda", "--initramfs", "vmware"],
         nics: &["00:50:56:aa:bb:01=10.0.2.15/24"],
+        boot_entry: false,
         unlock: false,
         mounts: &[("/", "ext4")],
         cards: &[("ens192", MAC1)],
@@ -95,6 +99,7 @@ pub const MACHINES: &[Machine] = &[
             "00:50:56:aa:bb:02=10.0.3.15/24",
             "00:50:56:aa:bb:03=10.0.4.15/24",
         ],
+        boot_entry: false,
         unlock: false,
         mounts: &[("/", "xfs")],
         cards: &[("ens192", MAC1), ("ens224", MAC2), ("ens256", MAC3)],
@@ -126,6 +131,7 @@ pub const MACHINES: &[Machine] = &[
             "vmware",
         ],
         nics: &["00:50:56:aa:bb:01=10.0.2.15/24", MAC2],
+        boot_entry: false,
         unlock: false,
         mounts: &[("/", "ext4"), ("/boot", "ext4"), ("/var", "ext4")],
         cards: &[("ens192", MAC1), ("ens224", MAC2)],
@@ -142,6 +148,7 @@ pub const MACHINES: &[Machine] = &[
         network: "systemd-networkd, static IPv6 alone",
         options: &["--suite", "trixie", "--fs", "btrfs", "--net", "ipv6"],
         nics: &["00:50:56:aa:bb:01=fd00:2::15/64"],
+        boot_entry: false,
         unlock: false,
         mounts: &[("/", "btrfs")],
         cards: &[("ens192", MAC1)],
@@ -160,6 +167,7 @@ pub const MACHINES: &[Machine] = &[
             "--fw", "uefi", "--layout", "luks", "--size", "1800M", "--net", "dhcp",
         ],
         nics: &[MAC1],
+        boot_entry: false,
         unlock: true,
         mounts: &[("/", "ext4"), ("/boot", "ext4")],
         cards: &[("ens192", MAC1)],
@@ -170,7 +178,7 @@ pub const MACHINES: &[Machine] = &[
     },
     Machine {
         name: "dracut",
-        system: "Debian 13, UEFI",
+        system: "Debian 13, UEFI with a boot entry",
         root: "ext4",
         initramfs: "dracut, VMware's drivers alone",
         network: "NetworkManager, static",
@@ -185,6 +193,7 @@ pub const MACHINES: &[Machine] = &[
             "dracut",
         ],
         nics: &["00:50:56:aa:bb:01=10.0.2.15/24"],
+        boot_entry: true,
         unlock: false,
         mounts: &[("/", "ext4")],
         cards: &[("ens192", MAC1)],
