@@ -60,7 +60,7 @@ fn output(command: &mut Command) -> anyhow::Result<(bool, String)> {
     let output = command
         .stdin(Stdio::null())
         .output()
-        .context("starting cargo")?;
+        .context("starting it")?;
     let mut text = output.stdout;
     text.extend(output.stderr);
     Ok((

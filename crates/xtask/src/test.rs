@@ -1,8 +1,9 @@
 //! The tests, in tiers.
 
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 
 use crate::lanes::{self, Program};
 use crate::process::{capture, cargo, root, run};
@@ -68,8 +69,6 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
         "--doc",
     ])))?;
     step("real components: libguestfs, qemu, virt-v2v");
-    run(cargo().args(["build", "--quiet", "--package", "refit-cli"]))?;
-    run(cargo().args(["test", "--quiet", "--workspace", "--tests", "--no-run"]))?;
     lanes::run(slow_programs()?)
 }
 
@@ -84,35 +83,45 @@ const LONGEST_FIRST: [&str; 6] = [
     "convert",
 ];
 
+/// Builds refit and all integration tests in one go, and gives the programs. Started by `cargo test`
+/// one after the other, each package would be built anew with the features that it alone needs.
 fn slow_programs() -> anyhow::Result<Vec<Program>> {
-    let metadata = capture(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
-    let empty = Vec::new();
+    run(cargo().args(["build", "--quiet", "--workspace"]))?;
+    let messages = capture(cargo().args([
+        "test",
+        "--quiet",
+        "--workspace",
+        "--tests",
+        "--no-run",
+        "--message-format=json",
+    ]))?;
     let mut programs = Vec::new();
-    for package in metadata["packages"].as_array().unwrap_or(&empty) {
-        let package_name = package["name"].as_str().unwrap_or_default();
-        for target in package["targets"].as_array().unwrap_or(&empty) {
-            if target["kind"] != serde_json::json!(["test"]) {
-                continue;
-            }
-            let name = target["name"].as_str().unwrap_or_default();
-            let mut command = cargo();
-            emulated(&mut command).args(["test", "--package", package_name]);
-            command.args([
-                "--test",
-                name,
-                "--",
-                "--test-threads",
-                "1",
-                "--include-ignored",
-            ]);
-            let rank = LONGEST_FIRST
-                .iter()
-                .position(|longest| *longest == name)
-                .unwrap_or(LONGEST_FIRST.len());
-            let name = format!("{package_name}: {name}");
-            programs.push((rank, Program { name, command }));
+    for message in messages.lines() {
+        let message: serde_json::Value = serde_json::from_str(message)?;
+        let (Some(executable), Some(name), Some(manifest)) = (
+            message["executable"].as_str(),
+            message["target"]["name"].as_str(),
+            message["manifest_path"].as_str(),
+        ) else {
+            continue;
+        };
+        if message["target"]["kind"] != serde_json::json!(["test"]) {
+            continue;
         }
+        let package = Path::new(manifest)
+            .parent()
+            .context("a manifest in no directory")?;
+        let mut command = Command::new(executable);
+        emulated(&mut command)
+            .args(["--test-threads", "1", "--include-ignored"])
+            .current_dir(package);
+        let rank = LONGEST_FIRST
+            .iter()
+            .position(|longest| *longest == name)
+            .unwrap_or(LONGEST_FIRST.len());
+        let package = package.strip_prefix(root().canonicalize()?)?;
+        let name = format!("{}: {name}", package.display());
+        programs.push((rank, Program { name, command }));
     }
     programs.sort_by_key(|(rank, _)| *rank);
     Ok(programs.into_iter().map(|(_, program)| program).collect())
