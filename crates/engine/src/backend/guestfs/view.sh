@@ -54,6 +54,8 @@ fi
 mounts after
 . ./devices.sh
 
+uptime() { cut -d . -f 1 /proc/uptime; }
+start=$(uptime)
 {
     timeout -s KILL "$seconds" \
         unshare --mount --pid --fork --kill-child sh inside.sh "$root" <stdin 3>status 2>&1 ||
@@ -64,8 +66,14 @@ mounts after
 }
 
 if [ ! -s status ]; then
-    # 128 and SIGKILL: what timeout(1) exits with after it has sent that.
-    [ "$(cat killed)" = 137 ] && echo timeout || cat effect/output
+    # 128 and SIGKILL: what timeout(1) exits with after it has sent that, or somebody else has.
+    if [ "$(cat killed)" != 137 ]; then
+        cat effect/output
+    elif [ $(($(uptime) - start)) -lt "${seconds%.*}" ]; then
+        echo "it was killed, most likely because it took more memory than the appliance has"
+    else
+        echo timeout
+    fi
     exit 0
 fi
 mv status effect/status
