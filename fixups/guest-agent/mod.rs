@@ -67,7 +67,7 @@ impl Fixup for GuestAgent {
                          repositories have it"
                     .to_owned(),
             },
-            "firstboot" => first_boot::install(guest)?,
+            "firstboot" => first_boot::install(guest, self.info())?,
             other => bail!("guest-agent.install is {other:?} instead of \"no\" or \"firstboot\""),
         };
         Ok(verdict.into())

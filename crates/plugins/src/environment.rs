@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use refit_engine::{Facts, Info, Os, Request};
 
-/// The directories of programs that scripts and programs search.
-pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) use refit_firstboot::PATH;
 
 /// `REFIT_PARAM_NAME` of parameter `name`.
 pub(crate) fn parameter_variable(name: &str) -> String {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use refit_engine::{Fixup, Guest, Info, Proposal, Request, Verdict};
 use refit_rules::{Draft, Rules, Values};
 
-use crate::firstboot::FirstBoot;
 use crate::problem::Problem;
 use crate::program::Program;
 use crate::script::Script;
+use refit_firstboot::{FirstBoot, Owner};
 
 /// A fixup that was loaded from a folder.
 #[derive(Debug)]
@@ -70,7 +70,14 @@ impl Fixup for UserFixup {
         match &self.kind {
             Kind::Rules => self.rules.plan(guest, request, &self.info),
             Kind::Script(script) => script.plan(guest, request, &self.info),
-            Kind::FirstBoot(firstboot) => firstboot.plan(guest, request, &self.info),
+            Kind::FirstBoot(firstboot) => {
+                let owner = Owner {
+                    id: &self.info.id,
+                    summary: &self.info.summary,
+                    variables: crate::environment::parameter_variables(&self.info, request),
+                };
+                Ok(firstboot.plan(guest, &owner)?.into())
+            }
             Kind::Program(program) => program.plan(guest, request, &self.info),
             Kind::Broken(problems) => {
                 let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();

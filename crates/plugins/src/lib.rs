@@ -9,7 +9,6 @@ pub mod check;
 #[cfg(test)]
 mod documentation;
 mod environment;
-mod firstboot;
 mod fixup;
 mod load;
 mod manifest;

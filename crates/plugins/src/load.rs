@@ -11,13 +11,13 @@ use std::time::Duration;
 use refit_engine::{Info, Phase};
 use refit_rules::Rules;
 
-use crate::firstboot::FirstBoot;
 use crate::fixup::{Kind, UserFixup};
 use crate::manifest::{self, Does, Parsed};
 use crate::problem::Problem;
 use crate::program::Program;
 use crate::script::{self, Script};
 use crate::trusted;
+use refit_firstboot::FirstBoot;
 
 /// Name of the file that makes a folder a fixup.
 const MANIFEST: &str = "fixup.toml";

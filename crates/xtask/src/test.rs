@@ -149,8 +149,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-cases", &["refit-engine", "refit-guestfs"]),
     (
         "refit-plugins",
-        &["refit-cases", "refit-engine", "refit-rules"],
+        &[
+            "refit-cases",
+            "refit-engine",
+            "refit-firstboot",
+            "refit-rules",
+        ],
     ),
+    ("refit-firstboot", &["refit-engine"]),
     ("refit-packages", &["refit-engine"]),
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
@@ -160,6 +166,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "refit-fixups",
         &[
             "refit-engine",
+            "refit-firstboot",
             "refit-machine",
             "refit-packages",
             "refit-rules",

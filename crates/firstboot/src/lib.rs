@@ -5,25 +5,41 @@
 
 mod init;
 
-use refit_engine::{Change, Guest, GuestPath, Info, Os, Proposal, Request, Verdict};
+use std::collections::BTreeMap;
 
-use crate::environment::{self, PATH};
+use refit_engine::{Change, Guest, GuestPath, Os, Verdict};
 
+/// The directories of programs that a script searches.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Where the marks are.
 const STATE: &str = "/var/lib/refit/firstboot";
 /// Where the runner and the script are: under every SELinux policy, init may start what is here.
 const PROGRAMS: &str = "/usr/local/sbin";
 /// The part of the runner that does not depend on the fixup.
-const RUNNER: &str = include_str!("firstboot/runner.sh");
+const RUNNER: &str = include_str!("runner.sh");
 
 /// The script and how it is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FirstBoot {
-    pub(crate) text: Vec<u8>,
-    pub(crate) network: bool,
-    pub(crate) attempts: u32,
-    /// Seconds.
-    pub(crate) timeout: u64,
+pub struct FirstBoot {
+    /// The script itself, with its first line.
+    pub text: Vec<u8>,
+    /// Whether it needs the network.
+    pub network: bool,
+    /// How often it is tried until it ends with status 0.
+    pub attempts: u32,
+    /// Seconds that it may take, where the guest's init can see to that (systemd).
+    pub timeout: u64,
+}
+
+/// Whose script it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner<'o> {
+    /// The fixup's identifier, in the names of all that is written.
+    pub id: &'o str,
+    /// What the script does, for the verdict.
+    pub summary: &'o str,
+    /// Variables that it gets.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// Something that must be in the guest.
@@ -79,25 +95,18 @@ impl FirstBoot {
     ///
     /// # Errors
     /// If the guest cannot be read.
-    pub(crate) fn plan(
-        &self,
-        guest: &Guest<'_>,
-        request: &Request,
-        info: &Info,
-    ) -> anyhow::Result<Proposal> {
+    pub fn plan(&self, guest: &Guest<'_>, owner: &Owner<'_>) -> anyhow::Result<Verdict> {
         let facts = guest.facts();
         if facts.os != Some(Os::Linux) {
             return Ok(Verdict::NotApplicable {
                 reason: "the guest is no Linux".to_owned(),
-            }
-            .into());
+            });
         }
-        let id = &info.id;
+        let id = owner.id;
         if let Some(when) = mark(guest, id, "done")? {
             return Ok(Verdict::Fine {
                 reason: format!("the script ran in the guest ({when})"),
-            }
-            .into());
+            });
         }
         if let Some(when) = mark(guest, id, "failed")? {
             return Ok(Verdict::Blocked {
@@ -105,15 +114,14 @@ impl FirstBoot {
                     "the script failed in the guest ({when}): see /var/log/refit-firstboot-{id}.log \
                      there; once {STATE}/{id}.failed is removed, it is installed again"
                 ),
-            }
-            .into());
+            });
         }
         let name = format!("refit-firstboot-{id}");
         let runner = GuestPath::new(format!("{PROGRAMS}/{name}"));
         let script = GuestPath::new(format!("{PROGRAMS}/{name}.script"));
         let init = match init::start(guest, &name, &runner, self)? {
             Ok(init) => init,
-            Err(reason) => return Ok(Verdict::Blocked { reason }.into()),
+            Err(reason) => return Ok(Verdict::Blocked { reason }),
         };
         let mut wanted = vec![Wanted::File {
             path: script.clone(),
@@ -127,7 +135,7 @@ impl FirstBoot {
             .collect();
         wanted.push(Wanted::File {
             path: runner.clone(),
-            content: self.runner(info, request, &script, &installed).into_bytes(),
+            content: self.runner(owner, &script, &installed).into_bytes(),
             mode: 0o700,
         });
         wanted.extend(init);
@@ -141,20 +149,13 @@ impl FirstBoot {
             }
         } else {
             Verdict::Change {
-                reason: format!("{} (at the guest's next boot)", info.summary),
+                reason: format!("{} (at the guest's next boot)", owner.summary),
                 changes,
             }
-        }
-        .into())
+        })
     }
 
-    fn runner(
-        &self,
-        info: &Info,
-        request: &Request,
-        script: &GuestPath,
-        installed: &[&GuestPath],
-    ) -> String {
+    fn runner(&self, owner: &Owner<'_>, script: &GuestPath, installed: &[&GuestPath]) -> String {
         use std::fmt::Write as _;
 
         let installed: Vec<String> = installed.iter().map(ToString::to_string).collect();
@@ -166,12 +167,12 @@ impl FirstBoot {
              attempts={}\n\
              script={script}\n\
              installed='{}'\n",
-            info.id,
+            owner.id,
             self.attempts,
             installed.join(" "),
         );
-        for (name, value) in environment::parameter_variables(info, request) {
-            let _ = writeln!(text, "export {name}={}", quoted(&value));
+        for (name, value) in &owner.variables {
+            let _ = writeln!(text, "export {name}={}", quoted(value));
         }
         text.push_str(RUNNER);
         text
@@ -204,10 +205,15 @@ mod tests {
     use refit_engine::Hints;
     use refit_engine::backend::RootBackend;
 
-    const INFO: &str = "id = \"one\"\nsummary = \"x\"\nphase = \"user\"\n\
-                        [parameters.text]\ntype = \"string\"\ndoc = \"\"\ndefault = \"it's\"\n";
+    fn owner() -> Owner<'static> {
+        Owner {
+            id: "one",
+            summary: "x",
+            variables: BTreeMap::from([("REFIT_PARAM_TEXT".to_owned(), "it's".to_owned())]),
+        }
+    }
 
-    fn plan(root: &Path) -> Proposal {
+    fn plan(root: &Path) -> Verdict {
         let backend = RootBackend::open(root).unwrap();
         let guest = Guest::inspect(&backend, &Hints::default()).unwrap();
         let fixup = FirstBoot {
@@ -216,8 +222,7 @@ mod tests {
             attempts: 2,
             timeout: 600,
         };
-        let info: Info = toml::from_str(INFO).unwrap();
-        fixup.plan(&guest, &Request::default(), &info).unwrap()
+        fixup.plan(&guest, &owner()).unwrap()
     }
 
     /// Paths with their content.
@@ -279,9 +284,9 @@ mod tests {
         ];
         for (files, expected) in cases {
             let root = tree(files);
-            let proposal = plan(root.path());
-            let Verdict::Change { changes, .. } = proposal.verdict else {
-                panic!("{files:?}: {proposal:?}");
+            let verdict = plan(root.path());
+            let Verdict::Change { changes, .. } = verdict else {
+                panic!("{files:?}: {verdict:?}");
             };
             let paths: Vec<String> = changes.iter().map(|c| c.path().to_string()).collect();
             assert_eq!(
@@ -314,19 +319,11 @@ mod tests {
     fn marks_and_unknown_inits_are_heeded() {
         let systemd = ("usr/lib/systemd/systemd", "");
         let done = tree(&[systemd, ("var/lib/refit/firstboot/one.done", "Mon\n")]);
-        assert!(
-            matches!(plan(done.path()).verdict, Verdict::Fine { reason } if reason.contains("(Mon)"))
-        );
+        assert!(matches!(plan(done.path()), Verdict::Fine { reason } if reason.contains("(Mon)")));
         let failed = tree(&[systemd, ("var/lib/refit/firstboot/one.failed", "Tue\n")]);
-        assert!(matches!(
-            plan(failed.path()).verdict,
-            Verdict::Blocked { .. }
-        ));
+        assert!(matches!(plan(failed.path()), Verdict::Blocked { .. }));
         let unknown = tree(&[]);
-        assert!(matches!(
-            plan(unknown.path()).verdict,
-            Verdict::Blocked { .. }
-        ));
+        assert!(matches!(plan(unknown.path()), Verdict::Blocked { .. }));
     }
 
     /// The runner itself, with its paths moved to a directory of the test.
@@ -365,9 +362,8 @@ mod tests {
                 timeout: 600,
             };
             let path = GuestPath::new(script.to_str().unwrap());
-            let info: Info = toml::from_str(INFO).unwrap();
             let runner = fixup
-                .runner(&info, &Request::default(), &path, &[&path])
+                .runner(&owner(), &path, &[&path])
                 .replace("/var/l", &format!("{}/var/l", dir.display()))
                 .replace("sleep 10", "sleep 0");
             let ended = Command::new("sh").args(["-c", &runner]).status().unwrap();
