@@ -1,28 +1,27 @@
 //! The read-only view of a guest that fixups see.
 
+mod lookup;
+mod staging;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::rc::Rc;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 
 use crate::backend::{Backend, Entry, FileKind, Stat, Xattrs};
-use crate::change::{Change, InitramfsFile};
+use crate::change::InitramfsFile;
 use crate::facts::Facts;
 use crate::initramfs;
 use crate::path::GuestPath;
 use crate::rehearsal::{GuestCommand, RehearseError, Traces};
 use crate::selinux;
-use crate::stage::{Stage, Staged, appendix, mode_after_chown};
+use crate::stage::{Stage, Staged, appendix};
 
 /// No configuration file is longer; [`Guest::read`] refuses more than this many bytes.
 pub const READ_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// Owner of what a plan makes, until it says otherwise.
 pub(crate) const ROOT: (u32, u32) = (0, 0);
-
-/// As many links as Linux follows in one path (`path_resolution(7)`).
-const LINK_LIMIT: usize = 40;
 
 /// One guest as the changes planned so far will leave it.
 ///
@@ -343,276 +342,6 @@ impl<'b> Guest<'b> {
         Ok(Some(String::from_utf8_lossy(label).into_owned()))
     }
 
-    /// Lays planned changes over the view, all of them or none, so that later fixups see their
-    /// result.
-    ///
-    /// # Errors
-    /// If a change contradicts the guest: its directory is a file, what it would change is missing
-    /// or is a device.
-    pub fn stage(&mut self, changes: &[Change]) -> anyhow::Result<()> {
-        let before = self.stage.clone();
-        for change in changes {
-            if let Err(error) = self.stage_one(change) {
-                self.stage = before;
-                return Err(error.context(format!("planning to {change}")));
-            }
-        }
-        Ok(())
-    }
-
-    fn stage_one(&mut self, change: &Change) -> anyhow::Result<()> {
-        let path = change.path();
-        let real = self
-            .real_target(change)?
-            .context("its directory cannot be reached")?;
-        let present = self.lstat_real(&real)?;
-        let is = |kind| present.is_some_and(|stat: Stat| stat.kind == kind);
-        ensure!(!is(FileKind::Other), "{path} is a device, socket or pipe");
-        match change {
-            Change::Write { content, mode, .. } => {
-                ensure!(!is(FileKind::Dir), "{path} is a directory");
-                ensure!(
-                    !is(FileKind::Symlink),
-                    "{path} is a symbolic link that leads nowhere"
-                );
-                let mode = mode.or(present.map(|stat| stat.mode)).unwrap_or(0o644);
-                let owner = present.map_or(ROOT, |stat| stat.owner());
-                self.stage_parents(&real)?;
-                // What was to be appended to the old content goes with it.
-                self.stage.appended.remove(&real);
-                self.stage.nodes.insert(
-                    real,
-                    Staged::File {
-                        content: Rc::new(content.clone()),
-                        mode,
-                        owner,
-                    },
-                );
-            }
-            Change::Mkdir { mode, .. } => match present {
-                Some(stat) => {
-                    ensure!(is(FileKind::Dir), "{path} is there and is no directory");
-                    self.stage_attributes(real, *mode, stat.owner());
-                }
-                None => {
-                    self.stage_parents(&real)?;
-                    let (mode, owner) = (*mode, ROOT);
-                    self.stage.nodes.insert(real, Staged::Dir { mode, owner });
-                }
-            },
-            Change::Link { target, .. } => {
-                ensure!(!is(FileKind::Dir), "{path} is a directory");
-                self.stage_parents(&real)?;
-                self.stage.nodes.insert(
-                    real,
-                    Staged::Link {
-                        target: target.clone(),
-                    },
-                );
-            }
-            Change::Remove { .. } => {
-                ensure!(present.is_some(), "there is nothing to remove");
-                ensure!(!real.is_root(), "the root directory is never removed");
-                self.stage
-                    .nodes
-                    .retain(|staged, _| !staged.starts_with(&real));
-                self.stage
-                    .appended
-                    .retain(|image, _| !image.starts_with(&real));
-                self.stage.nodes.insert(real, Staged::Gone);
-            }
-            Change::Chmod { mode, .. } => {
-                let stat = present.context("there is no such file")?;
-                self.stage_attributes(real, *mode, stat.owner());
-            }
-            Change::Chown { uid, gid, .. } => {
-                let stat = present.context("there is no such file")?;
-                let mode = match stat.kind {
-                    FileKind::File if stat.owner() != (*uid, *gid) => mode_after_chown(stat.mode),
-                    _ => stat.mode,
-                };
-                self.stage_attributes(real, mode, (*uid, *gid));
-            }
-            Change::InitramfsAppend { files, .. } => {
-                ensure!(is(FileKind::File), "there is no such file");
-                if let Some(Staged::File { content, .. }) = self.stage.nodes.get_mut(&real) {
-                    let size = content.len() as u64;
-                    let packing = initramfs::Packing::of(size, |offset, len| {
-                        let start = usize::try_from(offset)?.min(content.len());
-                        let end = start.saturating_add(len).min(content.len());
-                        Ok(content[start..end].to_vec())
-                    })?;
-                    let segment = initramfs::segment(size, packing, files)?;
-                    Rc::make_mut(content).extend(segment);
-                    return Ok(());
-                }
-                self.stage
-                    .appended
-                    .entry(real)
-                    .or_default()
-                    .extend(files.iter().cloned());
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives what is at `real`, and is no link, other attributes.
-    fn stage_attributes(&mut self, real: GuestPath, new_mode: u32, new_owner: (u32, u32)) {
-        let new = Staged::Attributes {
-            mode: new_mode,
-            owner: new_owner,
-        };
-        match self.stage.nodes.get_mut(&real) {
-            Some(Staged::File { mode, owner, .. } | Staged::Dir { mode, owner }) => {
-                (*mode, *owner) = (new_mode, new_owner);
-            }
-            _ => {
-                self.stage.nodes.insert(real, new);
-            }
-        }
-    }
-
-    /// Where in the guest a change takes effect: writes and attributes follow a link, removals and new
-    /// links do not.
-    ///
-    /// # Errors
-    /// If the backend cannot be read.
-    fn real_target(&self, change: &Change) -> anyhow::Result<Option<GuestPath>> {
-        match change {
-            Change::Write { path, .. }
-            | Change::Chmod { path, .. }
-            | Change::Mkdir { path, .. }
-            | Change::Chown { path, .. }
-            | Change::InitramfsAppend { path, .. } => {
-                match self.resolve(path)? {
-                    Some(real) => Ok(Some(real)),
-                    // A new file in directories that are to be made.
-                    None => self.deepest(path),
-                }
-            }
-            Change::Link { path, .. } => match self.resolve_parent(path)? {
-                Some(real) => Ok(Some(real)),
-                None => self.deepest(path),
-            },
-            Change::Remove { path } => self.resolve_parent(path),
-        }
-    }
-
-    /// `path` with links in its existing part resolved, its missing directories as they are;
-    /// `None` if that part ends in something that is no directory, or in a dangling link.
-    fn deepest(&self, path: &GuestPath) -> anyhow::Result<Option<GuestPath>> {
-        let mut missing: Vec<Vec<u8>> = vec![path.file_name().to_vec()];
-        let mut dir = path.parent();
-        while let Some(here) = dir {
-            if let Some(real) = self.resolve(&here)? {
-                match self.lstat_real(&real)? {
-                    Some(Stat {
-                        kind: FileKind::Dir,
-                        ..
-                    }) => {
-                        return Ok(Some(
-                            missing
-                                .iter()
-                                .rev()
-                                .fold(real, |path, name| path.join(name)),
-                        ));
-                    }
-                    Some(_) => return Ok(None),
-                    None => {}
-                }
-            }
-            if self.resolve_parent(&here)?.is_some_and(|link| {
-                matches!(
-                    self.lstat_real(&link),
-                    Ok(Some(Stat {
-                        kind: FileKind::Symlink,
-                        ..
-                    }))
-                )
-            }) {
-                return Ok(None);
-            }
-            missing.push(here.file_name().to_vec());
-            dir = here.parent();
-        }
-        Ok(None)
-    }
-
-    fn stage_parents(&mut self, real: &GuestPath) -> anyhow::Result<()> {
-        let mut missing = Vec::new();
-        let mut dir = real.parent();
-        while let Some(here) = dir {
-            if self.lstat_real(&here)?.is_some() {
-                break;
-            }
-            dir = here.parent();
-            missing.push(here);
-        }
-        for dir in missing {
-            let (mode, owner) = (0o755, ROOT);
-            self.stage.nodes.insert(dir, Staged::Dir { mode, owner });
-        }
-        Ok(())
-    }
-
-    fn walk(&self, path: &GuestPath, follow_last: bool) -> anyhow::Result<Option<GuestPath>> {
-        let mut pending: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
-        let mut real = GuestPath::root();
-        let mut links = 0;
-        while let Some(name) = pending.pop() {
-            if name == b".." {
-                real = real.parent().unwrap_or_else(GuestPath::root);
-                continue;
-            }
-            let next = real.join(&name);
-            let last = pending.is_empty();
-            match self.lstat_real(&next)? {
-                Some(Stat {
-                    kind: FileKind::Symlink,
-                    ..
-                }) if follow_last || !last => {
-                    links += 1;
-                    if links > LINK_LIMIT {
-                        return Ok(None);
-                    }
-                    let target = self.link_target(&next)?;
-                    if target.starts_with(b"/") {
-                        real = GuestPath::root();
-                    }
-                    // `..` is kept as a step of its own: it must be taken after links are resolved.
-                    let steps = target
-                        .split(|&b| b == b'/')
-                        .filter(|step| !step.is_empty() && *step != b".")
-                        .map(<[u8]>::to_vec);
-                    let mut steps: Vec<_> = steps.collect();
-                    steps.reverse();
-                    pending.extend(steps);
-                }
-                Some(Stat {
-                    kind: FileKind::Dir,
-                    ..
-                }) => real = next,
-                Some(_) if last => real = next,
-                None if last => return Ok(Some(next)),
-                Some(_) | None => return Ok(None),
-            }
-        }
-        Ok(Some(real))
-    }
-
-    /// What the link at `real`, a path without others, leads to.
-    pub(crate) fn link_target(&self, real: &GuestPath) -> anyhow::Result<Vec<u8>> {
-        if let Some(Staged::Link { target }) = self.stage.nodes.get(real) {
-            return Ok(target.clone());
-        }
-        if let Some(known) = self.links.borrow().get(real) {
-            return Ok(known.clone());
-        }
-        let target = self.backend.read_link(real)?;
-        self.links.borrow_mut().insert(real.clone(), target.clone());
-        Ok(target)
-    }
-
     /// Whether the regular file at `real`, a path without links that has `stat`, holds `content`.
     pub(crate) fn holds(
         &self,
@@ -649,95 +378,6 @@ impl<'b> Guest<'b> {
         self.backend.rehearse(&self.stage, command)
     }
 
-    /// Attributes at a path without links, planned changes included.
-    pub(crate) fn lstat_real(&self, real: &GuestPath) -> anyhow::Result<Option<Stat>> {
-        match self.stage.nodes.get(real) {
-            Some(Staged::Gone) => return Ok(None),
-            Some(Staged::Attributes { mode, owner }) => {
-                return Ok(self.lstat_backend(real)?.map(|stat| Stat {
-                    mode: *mode,
-                    uid: owner.0,
-                    gid: owner.1,
-                    ..stat
-                }));
-            }
-            Some(Staged::File {
-                content,
-                mode,
-                owner,
-            }) => {
-                let size = content.len() as u64;
-                return Ok(Some(new_stat(FileKind::File, *mode, *owner, size)));
-            }
-            Some(Staged::Link { target }) => {
-                return Ok(Some(new_stat(
-                    FileKind::Symlink,
-                    0o777,
-                    ROOT,
-                    target.len() as u64,
-                )));
-            }
-            Some(Staged::Dir { mode, owner }) => {
-                return Ok(Some(new_stat(FileKind::Dir, *mode, *owner, 0)));
-            }
-            None => {}
-        }
-        let mut ancestor = real.parent();
-        while let Some(here) = ancestor {
-            // A planned directory is always a new one: only what is planned is in it.
-            if matches!(
-                self.stage.nodes.get(&here),
-                Some(Staged::Gone | Staged::Dir { .. })
-            ) {
-                return Ok(None);
-            }
-            ancestor = here.parent();
-        }
-        self.lstat_backend(real)
-    }
-
-    fn lstat_backend(&self, path: &GuestPath) -> anyhow::Result<Option<Stat>> {
-        if let Some(known) = self.stats.borrow().get(path) {
-            return Ok(*known);
-        }
-        let stat = if self.is_not_listed(path)? {
-            None
-        } else {
-            self.backend.lstat(path)?
-        };
-        self.stats.borrow_mut().insert(path.clone(), stat);
-        Ok(stat)
-    }
-
-    /// Whether the directory's list says that there is nothing at `path`. Most questions are for
-    /// what some other guest would have; so the second one in a directory asks for its list, and
-    /// saves the rest their round trips.
-    fn is_not_listed(&self, path: &GuestPath) -> anyhow::Result<bool> {
-        let Some(dir) = path.parent() else {
-            return Ok(false);
-        };
-        if !self.asked.borrow_mut().insert(dir.clone()) {
-            self.list_backend(&dir)?;
-        }
-        let lists = self.lists.borrow();
-        let Some(entries) = lists.get(&dir) else {
-            return Ok(false);
-        };
-        let name = path.file_name();
-        // On FAT and NTFS a name in other letters may be the same file.
-        let mut entries = entries.iter().flatten();
-        Ok(!entries.any(|entry| entry.name.eq_ignore_ascii_case(name)))
-    }
-
-    fn list_backend(&self, dir: &GuestPath) -> anyhow::Result<Vec<Entry>> {
-        if let Some(known) = self.lists.borrow().get(dir) {
-            return Ok(known.clone().unwrap_or_default());
-        }
-        let entries = self.backend.list(dir)?;
-        self.lists.borrow_mut().insert(dir.clone(), entries.clone());
-        Ok(entries.unwrap_or_default())
-    }
-
     /// Everything planned so far.
     pub(crate) fn into_stage(self) -> Stage {
         self.stage
@@ -750,18 +390,5 @@ impl std::fmt::Debug for Guest<'_> {
             .field("backend", &self.backend.describe())
             .field("staged", &self.stage.nodes.len())
             .finish_non_exhaustive()
-    }
-}
-
-fn new_stat(kind: FileKind, mode: u32, (uid, gid): (u32, u32), size: u64) -> Stat {
-    Stat {
-        kind,
-        mode,
-        uid,
-        gid,
-        size,
-        nlink: 1,
-        mtime: (0, 0),
-        atime: (0, 0),
     }
 }

@@ -1,0 +1,175 @@
+//! Following paths and remembering what was found.
+
+use super::{Guest, ROOT};
+use crate::backend::{Entry, FileKind, Stat};
+use crate::path::GuestPath;
+use crate::stage::Staged;
+
+/// As many links as Linux follows in one path (`path_resolution(7)`).
+const LINK_LIMIT: usize = 40;
+
+impl Guest<'_> {
+    pub(super) fn walk(
+        &self,
+        path: &GuestPath,
+        follow_last: bool,
+    ) -> anyhow::Result<Option<GuestPath>> {
+        let mut pending: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
+        let mut real = GuestPath::root();
+        let mut links = 0;
+        while let Some(name) = pending.pop() {
+            if name == b".." {
+                real = real.parent().unwrap_or_else(GuestPath::root);
+                continue;
+            }
+            let next = real.join(&name);
+            let last = pending.is_empty();
+            match self.lstat_real(&next)? {
+                Some(Stat {
+                    kind: FileKind::Symlink,
+                    ..
+                }) if follow_last || !last => {
+                    links += 1;
+                    if links > LINK_LIMIT {
+                        return Ok(None);
+                    }
+                    let target = self.link_target(&next)?;
+                    if target.starts_with(b"/") {
+                        real = GuestPath::root();
+                    }
+                    // `..` is kept as a step of its own: it must be taken after links are resolved.
+                    let steps = target
+                        .split(|&b| b == b'/')
+                        .filter(|step| !step.is_empty() && *step != b".")
+                        .map(<[u8]>::to_vec);
+                    let mut steps: Vec<_> = steps.collect();
+                    steps.reverse();
+                    pending.extend(steps);
+                }
+                Some(Stat {
+                    kind: FileKind::Dir,
+                    ..
+                }) => real = next,
+                Some(_) if last => real = next,
+                None if last => return Ok(Some(next)),
+                Some(_) | None => return Ok(None),
+            }
+        }
+        Ok(Some(real))
+    }
+
+    /// What the link at `real`, a path without others, leads to.
+    pub(crate) fn link_target(&self, real: &GuestPath) -> anyhow::Result<Vec<u8>> {
+        if let Some(Staged::Link { target }) = self.stage.nodes.get(real) {
+            return Ok(target.clone());
+        }
+        if let Some(known) = self.links.borrow().get(real) {
+            return Ok(known.clone());
+        }
+        let target = self.backend.read_link(real)?;
+        self.links.borrow_mut().insert(real.clone(), target.clone());
+        Ok(target)
+    }
+
+    /// Attributes at a path without links, planned changes included.
+    pub(crate) fn lstat_real(&self, real: &GuestPath) -> anyhow::Result<Option<Stat>> {
+        match self.stage.nodes.get(real) {
+            Some(Staged::Gone) => return Ok(None),
+            Some(Staged::Attributes { mode, owner }) => {
+                return Ok(self.lstat_backend(real)?.map(|stat| Stat {
+                    mode: *mode,
+                    uid: owner.0,
+                    gid: owner.1,
+                    ..stat
+                }));
+            }
+            Some(Staged::File {
+                content,
+                mode,
+                owner,
+            }) => {
+                let size = content.len() as u64;
+                return Ok(Some(new_stat(FileKind::File, *mode, *owner, size)));
+            }
+            Some(Staged::Link { target }) => {
+                return Ok(Some(new_stat(
+                    FileKind::Symlink,
+                    0o777,
+                    ROOT,
+                    target.len() as u64,
+                )));
+            }
+            Some(Staged::Dir { mode, owner }) => {
+                return Ok(Some(new_stat(FileKind::Dir, *mode, *owner, 0)));
+            }
+            None => {}
+        }
+        let mut ancestor = real.parent();
+        while let Some(here) = ancestor {
+            // A planned directory is always a new one: only what is planned is in it.
+            if matches!(
+                self.stage.nodes.get(&here),
+                Some(Staged::Gone | Staged::Dir { .. })
+            ) {
+                return Ok(None);
+            }
+            ancestor = here.parent();
+        }
+        self.lstat_backend(real)
+    }
+
+    pub(super) fn lstat_backend(&self, path: &GuestPath) -> anyhow::Result<Option<Stat>> {
+        if let Some(known) = self.stats.borrow().get(path) {
+            return Ok(*known);
+        }
+        let stat = if self.is_not_listed(path)? {
+            None
+        } else {
+            self.backend.lstat(path)?
+        };
+        self.stats.borrow_mut().insert(path.clone(), stat);
+        Ok(stat)
+    }
+
+    /// Whether the directory's list says that there is nothing at `path`. Most questions are for
+    /// what some other guest would have; so the second one in a directory asks for its list, and
+    /// saves the rest their round trips.
+    fn is_not_listed(&self, path: &GuestPath) -> anyhow::Result<bool> {
+        let Some(dir) = path.parent() else {
+            return Ok(false);
+        };
+        if !self.asked.borrow_mut().insert(dir.clone()) {
+            self.list_backend(&dir)?;
+        }
+        let lists = self.lists.borrow();
+        let Some(entries) = lists.get(&dir) else {
+            return Ok(false);
+        };
+        let name = path.file_name();
+        // On FAT and NTFS a name in other letters may be the same file.
+        let mut entries = entries.iter().flatten();
+        Ok(!entries.any(|entry| entry.name.eq_ignore_ascii_case(name)))
+    }
+
+    pub(super) fn list_backend(&self, dir: &GuestPath) -> anyhow::Result<Vec<Entry>> {
+        if let Some(known) = self.lists.borrow().get(dir) {
+            return Ok(known.clone().unwrap_or_default());
+        }
+        let entries = self.backend.list(dir)?;
+        self.lists.borrow_mut().insert(dir.clone(), entries.clone());
+        Ok(entries.unwrap_or_default())
+    }
+}
+
+fn new_stat(kind: FileKind, mode: u32, (uid, gid): (u32, u32), size: u64) -> Stat {
+    Stat {
+        kind,
+        mode,
+        uid,
+        gid,
+        size,
+        nlink: 1,
+        mtime: (0, 0),
+        atime: (0, 0),
+    }
+}
