@@ -453,7 +453,14 @@ fn hints(handle: &Handle, root: &[u8], mounts: Vec<Mount>) -> anyhow::Result<Hin
 fn devices(handle: &Handle) -> anyhow::Result<Vec<BlockDevice>> {
     let disks = handle.list_devices().context("listing disks")?;
     let mut devices = Vec::new();
-    for device in volumes(handle).context("listing partitions and volumes")? {
+    let mut volumes = volumes(handle).context("listing partitions and volumes")?;
+    // What encrypted volumes hold, once they are open.
+    volumes.extend(
+        handle
+            .list_dm_devices()
+            .context("listing decrypted volumes")?,
+    );
+    for device in volumes {
         let kind = handle.vfs_type(&device).unwrap_or_default();
         if kind.is_empty() || kind == "unknown" {
             continue;
