@@ -18,7 +18,7 @@ Written by `cargo xtask matrix`, which makes each guest (`tests/guests/debian.sh
 (pvscsi or NVMe, vmxnet3, VMware's slot numbers), on virtio untouched, and on virtio after `refit fix`, and
 asks it from inside for names and permanent MACs of its network cards, addresses, default route, mounts and
 failed services (`tests/tests/matrix.rs`). As it was and after `refit fix`, all of them must be the same.
-Times are those of emulated machines, two at a time on two processors.
+Times are those of emulated machines, with another one beside them on two processors.
 ";
 
 /// `cargo xtask matrix`
