@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 
 /// How many run at a time. An emulated machine keeps one processor busy; with more of them than
 /// processors all would be slower.
-const LANES: usize = 2;
+pub const LANES: usize = 2;
 
 /// One test program.
 pub struct Program {
@@ -20,14 +20,14 @@ pub struct Program {
     pub command: Command,
 }
 
-/// Runs the programs in their order, some at a time, and prints the output of each when it ends.
+/// Runs the programs in their order, `lanes` at a time, and prints the output of each when it ends.
 /// All are run, whichever fail.
-pub fn run(programs: Vec<Program>) -> anyhow::Result<()> {
+pub fn run(lanes: usize, programs: Vec<Program>) -> anyhow::Result<()> {
     let queue = Mutex::new(VecDeque::from(programs));
     let failed = Mutex::new(Vec::new());
     let take = || lock(&queue).pop_front();
     thread::scope(|scope| {
-        for _ in 0..LANES {
+        for _ in 0..lanes {
             scope.spawn(|| {
                 while let Some(mut program) = take() {
                     println!("-- {} starts", program.name);
