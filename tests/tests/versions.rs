@@ -136,7 +136,9 @@ fn a_disk_without_system_is_refused(release: &Release) {
             .arg("32M"),
     )
     .unwrap();
-    let refused = release.refit(&["convert", "--out", "none", "data.img"]);
+    let refused = release.refit(&[
+        "convert", "--engine", "virt-v2v", "--out", "none", "data.img",
+    ]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(
         refused
