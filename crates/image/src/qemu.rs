@@ -7,14 +7,14 @@ use std::{
     fmt,
     fs::File,
     io::{BufRead, BufReader, Read, Seek, SeekFrom},
-    os::unix::process::CommandExt,
+    os::unix::process::{CommandExt, ExitStatusExt},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
 };
 
 use rustix::{
     io::Errno,
-    process::{Pid, Resource, Rlimit, prlimit},
+    process::{Pid, Resource, Rlimit, Signal, prlimit},
 };
 use serde::Deserialize;
 
@@ -348,7 +348,7 @@ impl<'a> Call<'a> {
     /// Runs the command; any exit status but 0 is an error, and so is what `read` complains of.
     fn run(
         mut self,
-        read: impl FnOnce(&mut dyn Read) -> std::io::Result<Option<String>>,
+        mut read: impl FnMut(&mut dyn Read) -> std::io::Result<Option<String>>,
     ) -> Result<()> {
         let mut complaint = None;
         let (status, stderr) = self.finish(|output| {
@@ -371,15 +371,29 @@ impl<'a> Call<'a> {
     /// Runs the command and returns its status with the end of its standard error.
     fn finish(
         &mut self,
-        read: impl FnOnce(&mut dyn Read) -> std::io::Result<Option<String>>,
+        mut read: impl FnMut(&mut dyn Read) -> std::io::Result<Option<String>>,
     ) -> Result<(ExitStatus, String)> {
-        let (mut child, errors) = self.spawn()?;
-        // The pipe is closed before the wait: a child that still prints ends instead of blocking.
-        let read = child.stdout.take().map(|mut output| read(&mut output));
-        let ending = self.ending(&mut child, errors)?;
-        match read {
-            Some(Err(error)) => Err(self.doing()(error)),
-            _ => Ok(ending),
+        loop {
+            let (mut child, errors) = self.spawn()?;
+            let mut printed = false;
+            // The pipe is closed before the wait: a child that still prints ends instead of blocking.
+            let read = child.stdout.take().map(|source| {
+                let mut output = Noting {
+                    source,
+                    printed: &mut printed,
+                };
+                read(&mut output)
+            });
+            let ending = self.ending(&mut child, errors)?;
+            // Ctrl-C may hit the child in the moment before it has a process group of its own.
+            if ending.0.signal() == Some(Signal::INT.as_raw()) && !printed {
+                tracing::debug!("qemu-img was interrupted before it began; starting it again");
+                continue;
+            }
+            return match read {
+                Some(Err(error)) => Err(self.doing()(error)),
+                _ => Ok(ending),
+            };
         }
     }
 
@@ -435,9 +449,22 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Notes whether anything was read.
+struct Noting<'p, R> {
+    source: R,
+    printed: &'p mut bool,
+}
+
+impl<R: Read> Read for Noting<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.source.read(buffer)?;
+        *self.printed |= length > 0;
+        Ok(length)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt;
 
     use super::*;
 
@@ -453,6 +480,21 @@ mod tests {
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         call
+    }
+
+    #[test]
+    fn what_was_interrupted_before_it_began_is_started_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let flag = dir.path().join("flag");
+        let script = format!(
+            "[ -e {0} ] || {{ : >{0}; kill -s INT $$; }}; echo done",
+            flag.display()
+        );
+        let mut text = String::new();
+        shell(&script)
+            .run(|output| output.read_to_string(&mut text).map(|_| None))
+            .unwrap();
+        assert_eq!(text, "done\n");
     }
 
     #[test]
