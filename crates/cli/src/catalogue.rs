@@ -47,7 +47,10 @@ impl Catalogue {
     /// All of them, the built-in ones first.
     pub fn fixups(&self) -> Vec<&dyn Fixup> {
         let own = self.own.iter().map(|fixup| fixup as &dyn Fixup);
-        built_in().chain(own).collect()
+        built_in()
+            .map(|fixup| fixup as &dyn Fixup)
+            .chain(own)
+            .collect()
     }
 
     /// The user's own fixup with this identifier.
