@@ -132,6 +132,9 @@ pub trait Backend {
     /// [`set_owner`](Self::set_owner) and [`set_mode`](Self::set_mode) say otherwise.
     fn write(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()>;
 
+    /// Writes `content` at `offset` into regular file `path`, which exists; it becomes longer if need be.
+    fn write_at(&mut self, path: &GuestPath, offset: u64, content: &[u8]) -> anyhow::Result<()>;
+
     /// Appends to regular file `path`, which exists.
     fn append(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()>;
 

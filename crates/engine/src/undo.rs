@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::backend::{Backend, FileKind, Stat, Xattrs};
 use crate::change::sha256_hex;
 use crate::path::GuestPath;
+use crate::ranges;
 use crate::selinux;
 
 /// `schema` of an undo file.
@@ -388,7 +389,13 @@ impl UndoEntry {
                 content,
                 attributes,
             } => {
-                backend.write(&self.path, &content.0)?;
+                if kind == Some(FileKind::File) && content.0.len() > ranges::WORTHWHILE {
+                    let present = backend.read(&self.path)?;
+                    let ranges = ranges::differing(&present, &content.0);
+                    ranges::write(backend, &self.path, &content.0, &ranges)?;
+                } else {
+                    backend.write(&self.path, &content.0)?;
+                }
                 attributes.apply(backend, &self.path)
             }
             Before::Prefix { size, attributes } => {

@@ -206,6 +206,22 @@ impl Backend for GuestfsBackend {
         self.append(path, rest)
     }
 
+    fn write_at(&mut self, path: &GuestPath, offset: u64, content: &[u8]) -> anyhow::Result<()> {
+        let mut written = 0;
+        while written < content.len() {
+            let end = content.len().min(written + PIECE);
+            written += self
+                .handle
+                .pwrite(
+                    path.as_bytes(),
+                    &content[written..end],
+                    offset + written as u64,
+                )
+                .with_context(|| format!("writing {path} at {offset}"))?;
+        }
+        Ok(())
+    }
+
     fn append(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()> {
         for piece in content.chunks(PIECE) {
             self.handle

@@ -128,6 +128,9 @@ fn stage_files(kit: &mut Archive, backend: &GuestfsBackend, stage: &Stage) -> an
                 mode,
                 owner,
             } => staged.entry(tar::EntryType::Regular, name, *mode, *owner, content)?,
+            Staged::Hive { hive, mode, owner } => {
+                staged.entry(tar::EntryType::Regular, name, *mode, *owner, hive.bytes())?;
+            }
             Staged::Dir { mode, owner } => {
                 staged.entry(tar::EntryType::Directory, name, *mode, *owner, &[])?;
             }
