@@ -198,7 +198,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "refit-windows",
-        &["refit-engine", "refit-hive", "refit-machine", "refit-rules"],
+        &[
+            "refit-engine",
+            "refit-hive",
+            "refit-machine",
+            "refit-rules",
+            "refit-virtio-win",
+        ],
     ),
     (
         "refit-convert",
@@ -208,6 +214,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-kubevirt",
             "refit-machine",
             "refit-v2v",
+            "refit-virtio-win",
         ],
     ),
     (
@@ -222,6 +229,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-machine",
             "refit-plugins",
             "refit-v2v",
+            "refit-virtio-win",
             "refit-windows",
         ],
     ),
