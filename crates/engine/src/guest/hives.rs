@@ -18,10 +18,6 @@ const LOGS: [&str; 3] = [".LOG1", ".LOG2", ".LOG"];
 /// Where profiles are: since Windows Vista, and before.
 const PROFILES: [&str; 2] = ["/Users", "/Documents and Settings"];
 
-/// What to do about a hive whose last changes are lost.
-const RESTART: &str = "Start the guest once more where it ran and shut it down from within \
-                       (`shutdown /s /t 0`), then try again";
-
 /// A hive of the guest.
 #[derive(Debug, Clone)]
 pub(super) struct OpenedHive {
@@ -182,12 +178,8 @@ impl Guest<'_> {
             }
         }
         let slices: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
-        let hive = Hive::recover(content, &slices).with_context(|| {
-            format!(
-                "Windows was stopped before it had written all changes to it, and they cannot be \
-                 recovered from its logs. {RESTART}"
-            )
-        })?;
+        let hive = Hive::recover(content, &slices)
+            .context("recovering what Windows had not written to it yet")?;
         tracing::info!(hive = %real, "recovered a registry hive with its transaction logs");
         Ok(OpenedHive {
             hive: Rc::new(hive),
