@@ -7,7 +7,6 @@ use super::drivers::{Outcome, alone, examine};
 use super::lvm;
 use super::modules::Modules;
 use super::stable;
-use super::tool::Tool;
 
 /// What the newest kernel drives, with its initramfs as `guest` shows it: virtio where it does, else what
 /// every kernel drives. A disk that the guest, or its LVM, goes by a name like `/dev/sda1` for stays on a bus
@@ -39,7 +38,7 @@ fn driven_by(guest: &Guest<'_>, kernel: &Kernel) -> anyhow::Result<Devices> {
         None => None,
     };
     let (release, outcome) = match initramfs {
-        Some(path) => examine(guest, Tool::of(guest)?, kernel, &path)?,
+        Some(path) => examine(guest, kernel, &path)?,
         None => (kernel.release.clone(), alone(guest, kernel)?),
     };
     let modules = Modules::read(guest, &release)?;

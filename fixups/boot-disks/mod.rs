@@ -12,6 +12,7 @@ mod lvm;
 mod modules;
 mod names;
 mod part;
+mod rebuild;
 mod stable;
 mod tool;
 

@@ -139,6 +139,59 @@ fn a_guest_that_virt_v2v_refuses_is_converted_and_boots() {
     );
 }
 
+/// Where nothing can be appended, the guest's own tool is run. refit does not read LZO.
+#[test]
+fn an_initramfs_that_refit_cannot_read_is_built_anew_by_the_guests_own_tool() {
+    let dir = tempfile::tempdir().unwrap();
+    let original = guest(&["--initramfs", "vmware"]).unwrap();
+    let disk = original.copy(dir.path()).unwrap();
+    let list = must(
+        Command::new("debugfs")
+            .args(["-R", "ls -p /boot"])
+            .arg(format!("{}?offset=1048576", disk.display())),
+    )
+    .unwrap();
+    let name = list
+        .split('/')
+        .find(|name| name.starts_with("initrd.img-"))
+        .unwrap();
+    let packed = dir.path().join("initrd");
+    edit(&disk, &format!("dump /boot/{name} {}\n", packed.display()));
+    let lzo = dir.path().join("initrd.lzo");
+    let script = format!(
+        "set -eo pipefail; zstd -qdc {0} | lzop -c > {1}",
+        packed.display(),
+        lzo.display()
+    );
+    must(Command::new("bash").args(["-c", &script])).unwrap();
+    let write = format!("rm /boot/{name}\nwrite {} /boot/{name}\n", lzo.display());
+    edit(&disk, &write);
+
+    let converted = convert(
+        dir.path(),
+        &[
+            "--engine",
+            "refit",
+            "--nic",
+            &format!("{MAC}=10.0.2.15/24"),
+            "disk.img",
+        ],
+    );
+    assert_eq!(converted.code, Some(0), "{converted:?}");
+    let report = converted.json().unwrap();
+    assert_eq!(report["fixups"]["checked"], true);
+    let drivers = fixup(&report["fixups"], "boot-disks");
+    assert_eq!(drivers["verdict"], "change");
+    let reason = drivers["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("cannot be searched") && reason.contains("builds it anew"),
+        "{reason}"
+    );
+    assert_eq!(report["machine"]["disks"][0]["bus"], "virtio");
+    let (booted, _) = boot(&dir.path().join("out"), "disk");
+    assert_network_kept(&booted);
+}
+
 #[test]
 fn a_supported_guest_in_an_ova_is_converted_without_virt_v2v_and_boots() {
     let dir = tempfile::tempdir().unwrap();
