@@ -5,6 +5,7 @@ use refit_machine::{Devices, DiskBus, NicModel};
 
 use super::drivers::{Outcome, alone, examine};
 use super::lvm;
+use super::mdadm;
 use super::modules::Modules;
 use super::stable;
 
@@ -24,7 +25,7 @@ pub(super) fn of(guest: &Guest<'_>) -> anyhow::Result<Option<Devices>> {
             None => return Ok(None),
         },
     };
-    for part in [stable::plan(guest)?, lvm::plan(guest)?] {
+    for part in [stable::plan(guest)?, lvm::plan(guest)?, mdadm::plan(guest)?] {
         if !part.changes.is_empty() || part.is_blocked() {
             driven.disk = DiskBus::Sata;
         }
