@@ -1,6 +1,7 @@
 //! Opening a guest's disks in the appliance: launch, decrypt, find the operating system, mount.
 
 mod certain;
+mod ntfs;
 mod search;
 
 use std::fmt;
@@ -147,6 +148,14 @@ pub enum OpenError {
         /// The firmware that the disks are made for.
         firmware: Firmware,
     },
+    /// Its root file system must not be written to.
+    #[error("{name} cannot be changed: {reason}")]
+    Unwritable {
+        /// The disks.
+        name: String,
+        /// Why, and what the user can do.
+        reason: String,
+    },
     /// The appliance did not start.
     #[error(
         "the libguestfs appliance did not start: {reason}. `refit doctor` tells what is missing"
@@ -206,6 +215,13 @@ pub fn open(
     let read_only = drives
         .iter()
         .all(|drive| drive.access == DriveAccess::ThrowAway);
+    let unwritable = ntfs::unwritable(&handle, root);
+    if let Some(reason) = unwritable.as_ref().filter(|_| !read_only) {
+        return Err(OpenError::Unwritable {
+            name: name.to_owned(),
+            reason: reason.clone(),
+        });
+    }
     let mounts = match mount(&handle, root, mountpoints, read_only) {
         Ok(mounts) => mounts,
         // UFS needs options that only inspection knows, and is never written to.
@@ -222,6 +238,7 @@ pub fn open(
     let hints = Hints {
         firmware: Some(firmware(&handle)?),
         mounts,
+        unwritable,
         devices: devices(&handle, volumes)?,
         ..if is_inspected {
             inspected(&handle, root)

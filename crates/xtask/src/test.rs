@@ -39,6 +39,8 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
         "--quiet",
         "--package",
         "refit-fixups",
+        "--package",
+        "refit-windows",
         "--tests",
     ])))?;
     run(emulated(cargo().args([
@@ -48,6 +50,8 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
         "refit-engine",
         "--test",
         "tree",
+        "--test",
+        "registry",
     ])))?;
     if fast {
         return Ok(());
@@ -153,9 +157,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-guestfs", &["refit-guestfs-sys"]),
     (
         "refit-engine",
-        &["refit-guestfs", "refit-image", "refit-machine"],
+        &[
+            "refit-guestfs",
+            "refit-hive",
+            "refit-image",
+            "refit-machine",
+        ],
     ),
-    ("refit-cases", &["refit-engine", "refit-guestfs"]),
+    (
+        "refit-cases",
+        &["refit-engine", "refit-guestfs", "refit-hive"],
+    ),
     (
         "refit-plugins",
         &[
@@ -170,7 +182,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
-    ("refit-rules", &["refit-engine", "refit-packages"]),
+    (
+        "refit-rules",
+        &["refit-engine", "refit-hive", "refit-packages"],
+    ),
     (
         "refit-fixups",
         &[
@@ -180,6 +195,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-packages",
             "refit-rules",
         ],
+    ),
+    (
+        "refit-windows",
+        &["refit-engine", "refit-hive", "refit-machine", "refit-rules"],
     ),
     (
         "refit-convert",
@@ -199,9 +218,11 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-convert",
             "refit-engine",
             "refit-fixups",
+            "refit-hive",
             "refit-machine",
             "refit-plugins",
             "refit-v2v",
+            "refit-windows",
         ],
     ),
     ("refit-tests", &["refit-guestfs"]),
