@@ -53,6 +53,13 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
         "--test",
         "registry",
     ])))?;
+    run(emulated(cargo().args([
+        "test",
+        "--quiet",
+        "--package",
+        "refit-hive",
+        "--tests",
+    ])))?;
     if fast {
         return Ok(());
     }
