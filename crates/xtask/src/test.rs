@@ -58,7 +58,12 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
         "--quiet",
         "--package",
         "refit-hive",
-        "--tests",
+        "--test",
+        "edits",
+        "--test",
+        "hostile",
+        "--test",
+        "recover",
     ])))?;
     if fast {
         return Ok(());
