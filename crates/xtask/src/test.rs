@@ -53,6 +53,18 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
         "--test",
         "registry",
     ])))?;
+    run(emulated(cargo().args([
+        "test",
+        "--quiet",
+        "--package",
+        "refit-hive",
+        "--test",
+        "edits",
+        "--test",
+        "hostile",
+        "--test",
+        "recover",
+    ])))?;
     if fast {
         return Ok(());
     }
