@@ -53,6 +53,18 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
         "--test",
         "registry",
     ])))?;
+    run(emulated(cargo().args([
+        "test",
+        "--quiet",
+        "--package",
+        "refit-hive",
+        "--test",
+        "edits",
+        "--test",
+        "hostile",
+        "--test",
+        "recover",
+    ])))?;
     if fast {
         return Ok(());
     }
@@ -233,7 +245,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-windows",
         ],
     ),
-    ("refit-tests", &["refit-guestfs"]),
+    ("refit-tests", &["refit-guestfs", "refit-hive"]),
 ];
 
 /// Dependencies between our crates point one way: the table above is all there is.
