@@ -158,6 +158,7 @@ fn remove(
         devices::remove_names(system, set, &survey, &mut edits);
         providers::network(system, set, &survey, &mut edits);
         providers::libraries(system, set, &survey, &mut edits);
+        providers::search_path(system, set, &survey, &mut edits);
     }
     let mut needed = BTreeSet::new();
     for set in &sets {
@@ -177,7 +178,7 @@ fn remove(
         ]));
     }
     software::remove(software, &survey, &mut edits);
-    providers::logon(software, &survey, &mut edits);
+    providers::of_sessions(software, &survey, &mut edits);
     tasks::remove(guest, software, &survey, &mut edits)?;
     let removed = files::remove(guest, &survey, &mut edits)?;
     let is_gone = |path: &paths::WinPath| removed.has(path);

@@ -138,16 +138,34 @@ pub(crate) fn shadow_copies(
     }
 }
 
-/// Removes what Windows XP and 2003 call when somebody logs on or off.
-pub(crate) fn logon(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
-    for list in reg::views("Microsoft\\Windows NT\\CurrentVersion\\Winlogon\\Notify") {
-        by_library(
-            software,
-            &HiveName::Software,
-            &list,
-            "DllName",
-            survey,
-            edits,
-        );
+/// Takes folders where the product is installed out of the path in which programs are looked for.
+pub(crate) fn search_path(system: &Hive, set: &ControlSet, survey: &Survey<'_>, edits: &mut Edits) {
+    let path = set.key("Control\\Session Manager\\Environment");
+    let Some(value) = system.key(&path).and_then(|key| key.value("Path")) else {
+        return;
+    };
+    let text = value.as_str().unwrap_or_default();
+    let all: Vec<&str> = text.split(';').collect();
+    let own = |folder: &&str| {
+        let folder = survey.places.file(folder);
+        folder.is_some_and(|folder| survey.is_installed_at(&folder))
+    };
+    let left: Vec<&str> = all.iter().copied().filter(|folder| !own(folder)).collect();
+    if left.len() < all.len() {
+        let value = Value {
+            kind: value.kind,
+            ..Value::sz(&left.join(";"))
+        };
+        edits.set(&HiveName::System, &path, "Path", value);
+    }
+}
+
+/// Removes what Windows XP and 2003 call when somebody logs on or off, and what OpenGL is drawn by.
+pub(crate) fn of_sessions(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
+    for (list, library) in [("Winlogon\\Notify", "DllName"), ("OpenGLDrivers", "Dll")] {
+        let list = format!("Microsoft\\Windows NT\\CurrentVersion\\{list}");
+        for list in reg::views(&list) {
+            by_library(software, &HiveName::Software, &list, library, survey, edits);
+        }
     }
 }

@@ -67,6 +67,9 @@ pub(crate) struct Files {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Registry {
     pub(crate) keys: Vec<String>,
+    /// Its own, unless a sibling product is installed.
+    #[serde(default)]
+    pub(crate) shared_keys: Vec<String>,
     /// Go when they are empty.
     pub(crate) parents: Vec<String>,
     pub(crate) handlers: Vec<String>,

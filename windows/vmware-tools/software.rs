@@ -158,7 +158,12 @@ fn lockdown(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
 fn own_keys(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
     let hive = HiveName::Software;
     let table = &survey.signatures.registry;
-    for path in table.keys.iter().flat_map(|path| reg::views(path)) {
+    let shared = match survey.siblings.is_empty() {
+        true => table.shared_keys.as_slice(),
+        false => &[],
+    };
+    let keys = table.keys.iter().chain(shared);
+    for path in keys.flat_map(|path| reg::views(path)) {
         if software.key(&path).is_some() {
             edits.delete_key(&hive, &path);
         }
