@@ -88,6 +88,8 @@ FILE = re.compile(r'c:\\[^"<>|*?;,]*?\.(?:exe|sys|dll|cpl|mof|msi)(?=$|["\s;,\\]
 
 def files(text):
     """The files on drive C that a text names."""
+    if "." not in text:
+        return []
     text = text.lower().replace("/", "\\")
     for variable, value in VARIABLES.items():
         text = text.replace(variable, value)
