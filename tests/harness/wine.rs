@@ -37,12 +37,19 @@ impl Wine {
             let _ = std::fs::rename(new.dir.path(), &template);
         }
         let dir = tempfile::tempdir_in(&tmp)?;
-        must(
-            Command::new("cp")
-                .args(["--archive", "--link"])
-                .arg(template.join("."))
-                .arg(dir.path()),
-        )?;
+        let copy = |how: &str, from: &std::path::Path| {
+            must(
+                Command::new("cp")
+                    .args(["--archive", how])
+                    .arg(from)
+                    .arg(dir.path()),
+            )
+        };
+        copy("--link", &template.join("."))?;
+        // Wine writes the registry's files in place.
+        for name in ["system.reg", "user.reg", "userdef.reg"] {
+            copy("--remove-destination", &template.join(name))?;
+        }
         Ok(Self { dir })
     }
 
@@ -113,10 +120,10 @@ impl Wine {
     /// regedit refuses it.
     pub fn registry(&self, text: &str) -> anyhow::Result<()> {
         let path = self.c("import.reg");
-        std::fs::write(
-            &path,
-            format!("Windows Registry Editor Version 5.00\n\n{text}\n"),
-        )?;
+        // In any other encoding than UTF-16 the bytes of strings are taken for ANSI.
+        let text = format!("\u{feff}Windows Registry Editor Version 5.00\r\n\r\n{text}\r\n");
+        let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        std::fs::write(&path, bytes)?;
         must(&mut self.run(&["regedit", "/S", "C:\\import.reg"]))?;
         Ok(std::fs::remove_file(path)?)
     }
