@@ -547,23 +547,29 @@ fn host_interface() -> Option<(String, String)> {
     Some((mac.trim().to_owned(), address))
 }
 
+const OLD: &str = "{AAAAAAAA-1111-2222-3333-444444444444}";
+const INTERFACES: &str =
+    "HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters\\Interfaces";
+
+/// An interface that the machine had, with a static address.
+fn earlier_interface(wine: &Wine) {
+    wine.registry(&format!(
+        "[{INTERFACES}\\{OLD}]\n\"EnableDHCP\"=dword:0\n\"IPAddress\"=hex(7):{}\n\"SubnetMask\"=hex(7):{}\n\"NameServer\"=\"192.0.2.53\"\n\"Domain\"=\"example.com\"",
+        multi("198.51.100.10"),
+        multi("255.255.255.0"),
+    ))
+    .unwrap();
+}
+
 #[test]
 fn settings_of_an_interface_are_found_by_its_hardware_address() {
     let Some((mac, address)) = host_interface() else {
         println!("this host has no network interface that Wine could show");
         return;
     };
-    const OLD: &str = "{AAAAAAAA-1111-2222-3333-444444444444}";
     let wine = Wine::new().unwrap();
     let folder = Folder::new(&wine);
-    let interfaces =
-        "HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters\\Interfaces";
-    wine.registry(&format!(
-        "[{interfaces}\\{OLD}]\n\"EnableDHCP\"=dword:0\n\"IPAddress\"=hex(7):{}\n\"SubnetMask\"=hex(7):{}\n\"NameServer\"=\"192.0.2.53\"\n\"Domain\"=\"example.com\"",
-        multi("198.51.100.10"),
-        multi("255.255.255.0"),
-    ))
-    .unwrap();
+    earlier_interface(&wine);
     // The addresses that it has, by Wine's netsh, which changes nothing.
     folder.task(
         "40-same.task",
@@ -600,7 +606,17 @@ fn settings_of_an_interface_are_found_by_its_hardware_address() {
     ] {
         assert!(log.contains(line), "{line}: {log}");
     }
+}
 
+#[test]
+fn without_netsh_the_registry_is_written_for_the_next_start() {
+    let Some((mac, _)) = host_interface() else {
+        println!("this host has no network interface that Wine could show");
+        return;
+    };
+    let wine = Wine::new().unwrap();
+    let folder = Folder::new(&wine);
+    earlier_interface(&wine);
     // Without a netsh that works, the registry is written and a restart asked for.
     let netsh = wine.c("windows/system32/netsh.exe");
     fs::remove_file(&netsh).unwrap();
@@ -611,7 +627,7 @@ fn settings_of_an_interface_are_found_by_its_hardware_address() {
         &format!("kind network\nmac {mac}\nfrom-interface {OLD}"),
     );
     assert_eq!(folder.boot(), RESTART, "{}", folder.read("log.txt"));
-    let all = wine.query(interfaces).unwrap().unwrap();
+    let all = wine.query(INTERFACES).unwrap().unwrap();
     let (old, new): (Vec<&str>, Vec<&str>) = all.split("\n\n").partition(|key| key.contains(OLD));
     let (old, new) = (old.join("\n"), new.join("\n"));
     for value in [
