@@ -1,7 +1,7 @@
 //! A Windows of our own: Wine with an empty prefix.
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
@@ -76,17 +76,6 @@ impl Wine {
         command
     }
 
-    /// What a program prints, which must succeed.
-    ///
-    /// # Errors
-    /// It failed.
-    pub fn output(&self, words: &[&str]) -> anyhow::Result<String> {
-        let output: Output = self.run(words).output().context("starting Wine")?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        ensure!(output.status.success(), "{words:?}: {text}");
-        Ok(text)
-    }
-
     /// All processes end at once, as if the power were lost.
     ///
     /// # Errors
@@ -134,7 +123,7 @@ impl Wine {
     /// Wine does not start.
     pub fn query(&self, key: &str) -> anyhow::Result<Option<String>> {
         let output = self.run(&["reg", "query", key, "/s"]).output()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let text = String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n");
         Ok(output.status.success().then_some(text))
     }
 }
