@@ -11,7 +11,7 @@ pub mod ova;
 pub mod ovf;
 mod uuid;
 pub mod vmx;
-mod xml;
+pub mod xml;
 
 pub use devices::{Devices, DiskBus, NicModel};
 pub use mac::{Mac, ParseMacError};
