@@ -15,6 +15,7 @@ pub mod xml;
 
 pub use devices::{Devices, DiskBus, NicModel};
 pub use mac::{Mac, ParseMacError};
+pub use uuid::normalize as normalize_uuid;
 pub use xml::XmlError;
 
 use serde::Serialize;

@@ -5,6 +5,8 @@
 //! the rest from being read: it is a [`Problem`] with its place.
 
 mod context;
+mod devices;
+mod hardware;
 mod hardware_read;
 mod hardware_section;
 mod model;
@@ -17,11 +19,12 @@ mod strings;
 mod systems;
 pub(crate) mod units;
 
+pub use devices::{Attached, Hardware};
 pub use hardware_section::{Bound, HardwareSection, Item, Setting};
 pub use model::{
-    Capacity, Collection, Compression, Content, DeploymentConfiguration, Disk, Envelope,
-    EnvironmentFile, Eula, File, Install, IpAssignment, Network, OperatingSystem, Startup, System,
-    UnknownSection, Version, VirtualBox,
+    Capacity, ChoiceError, Collection, Compression, Content, DeploymentConfiguration, Disk,
+    Envelope, EnvironmentFile, Eula, File, Install, IpAssignment, Network, OperatingSystem,
+    Startup, System, UnknownSection, Version, VirtualBox,
 };
 pub use parse::{DescriptorError, MAX_SIZE};
 pub use problem::{Place, Problem, Severity};

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use refit_machine::xml::{self, Element, XmlError};
 
-use super::context::{Problems, attribute, children, filled, is_ovf, is_true, text, version};
+use super::context::{
+    Problems, attribute, children, filled, is_ovf, is_required, is_true, text, version,
+};
 use super::hardware_read::Known;
 use super::strings::{self, LoadBundle};
 use super::systems::{Common, Reader};
@@ -71,6 +73,7 @@ impl Envelope {
         };
         typed_names(&mut root, 0);
         unbound(&root, &mut problems);
+        nested_sections(&root, &mut problems);
         let locales = strings::localise(&mut root, locale, load, &mut problems);
         let mut envelope = Self {
             version,
@@ -200,6 +203,28 @@ fn unbound(root: &Element, problems: &mut Problems) {
             element,
             format!("the prefix {prefix:?} is not declared; names with it are taken without it"),
         );
+    }
+}
+
+/// Sections inside sections are not known to anybody, so they must not be required.
+fn nested_sections(root: &Element, problems: &mut Problems) {
+    for element in std::iter::once(root).chain(root.descendants()) {
+        if !element.name.ends_with("Section") {
+            continue;
+        }
+        for child in &element.children {
+            if child.name.ends_with("Section") && is_required(child) {
+                problems.error(
+                    "section.required",
+                    child,
+                    format!(
+                        "the section <{}> inside <{}> is not known, and without required=\"false\" it must \
+                         be understood",
+                        child.name, element.name
+                    ),
+                );
+            }
+        }
     }
 }
 

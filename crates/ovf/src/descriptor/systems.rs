@@ -16,9 +16,10 @@ use super::{
 /// Sections of the standard and of known producers that describe what KVM has no counterpart of, or what
 /// matters to the producer's own platform only. They never keep a machine from being used.
 const CARRIED_NOWHERE: &[&str] = &[
-    "BootOrderSection",
     "CpuCompatibilitySection",
     "CustomizationSection",
+    "DeploymentOptionSection",
+    "DiskSection",
     "EncryptionSection",
     "GuestCustomizationSection",
     "LeaseSettingsSection",
@@ -27,6 +28,7 @@ const CARRIED_NOWHERE: &[&str] = &[
     "NetworkConnectionSection",
     "NetworkPortProfileSection",
     "NetworkSection",
+    "OperatingSystemSection",
     "PlacementGroupSection",
     "PlacementSection",
     "PropertyConfigSection",
@@ -35,6 +37,7 @@ const CARRIED_NOWHERE: &[&str] = &[
     "ScaleOutSection",
     "SharedDiskSection",
     "SnapshotSection",
+    "StartupSection",
     "StorageGroupSection",
     "StorageSection",
     "TagBasedPlacementGroupSection",
@@ -242,6 +245,10 @@ impl Reader<'_> {
                             file: attribute(file, "fileRef").unwrap_or_default().to_owned(),
                             path: attribute(file, "path").unwrap_or_default().to_owned(),
                         }));
+                }
+                "BootOrderSection" if is_vmware(child.namespace.as_deref()) => {
+                    let id = child.attribute("instanceId").map(str::to_owned);
+                    system.boot_order.extend(id);
                 }
                 // VirtualBox.
                 "Machine" if !standard || child.unbound.is_some() => {
