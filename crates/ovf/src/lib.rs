@@ -3,15 +3,19 @@
 //! Pure: nothing here knows a guest or the engine. An appliance is foreign input: everything is
 //! read with limits, nothing leads out of the archive, no entity of XML is ever loaded.
 //!
+//! - [`archive`]: an OVA archive or a directory, read in place.
 //! - [`descriptor`]: the descriptor as typed data, [`Envelope`], with a list of what breaks the rules.
+//! - [`summary`]: all of it for somebody who deploys the appliance.
 
 #![forbid(unsafe_code)]
 
 pub mod archive;
 pub mod descriptor;
+pub mod summary;
 
+pub use archive::{ArchiveError, Member, Note, Package, PackageError};
 pub use descriptor::{
-    Capacity, Collection, Compression, ConfigurationValue, Content, DeploymentConfiguration, Disk,
-    Envelope, Eula, File, HardwareSection, Item, Network, Place, Problem, ProductSection, Property,
-    PropertyType, Severity, Startup, System, Version,
+    Capacity, ChoiceError, Collection, Compression, ConfigurationValue, Content,
+    DeploymentConfiguration, Disk, Envelope, Eula, File, HardwareSection, Item, Network, Place,
+    Problem, ProductSection, Property, PropertyType, Severity, Startup, System, Version,
 };

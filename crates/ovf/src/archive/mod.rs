@@ -4,6 +4,7 @@
 //! disk can be read where it lies.
 
 mod error;
+pub mod image;
 pub mod name;
 mod package;
 mod tar;
