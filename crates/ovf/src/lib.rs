@@ -6,12 +6,14 @@
 //! - [`archive`]: an OVA archive or a directory, read in place.
 //! - [`descriptor`]: the descriptor as typed data, [`Envelope`], with a list of what breaks the rules.
 //! - [`summary`]: all of it for somebody who deploys the appliance.
+//! - [`verify`]: digests, signature, files and disks.
 
 #![forbid(unsafe_code)]
 
 pub mod archive;
 pub mod descriptor;
 pub mod summary;
+pub mod verify;
 
 pub use archive::{ArchiveError, Member, Note, Package, PackageError};
 pub use descriptor::{

@@ -238,10 +238,17 @@ fn configurations(lines: &mut Lines, summary: &Summary) {
             .iter()
             .map(|size| {
                 let (cpus, memory) = (size.cpus, BinaryBytes(size.memory));
-                format!("{cpus} CPUs, {memory}, {} disks, {} NICs", size.disks, size.nics)
+                format!(
+                    "{cpus} CPUs, {memory}, {} disks, {} NICs",
+                    size.disks, size.nics
+                )
             })
             .collect();
-        let default = if configuration.default { " (default)" } else { "" };
+        let default = if configuration.default {
+            " (default)"
+        } else {
+            ""
+        };
         lines.item(&format!(
             "{}{default}: {}; {}",
             short(&configuration.id),
@@ -326,9 +333,10 @@ fn package(lines: &mut Lines, summary: &Summary) {
         .notes
         .iter()
         .map(|note| (note.severity, note.message.clone()));
-    let files = summary.files.iter().filter_map(|file| {
-        Some((Severity::Error, file.error.clone()?))
-    });
+    let files = summary
+        .files
+        .iter()
+        .filter_map(|file| Some((Severity::Error, file.error.clone()?)));
     for (severity, message) in problems.chain(notes).chain(files) {
         let (word, style) = match severity {
             Severity::Error => ("error", ERROR),
