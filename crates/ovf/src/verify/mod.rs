@@ -13,7 +13,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Instant;
 
-use crate::archive::{ArchiveError, Member, Package};
+use crate::archive::name::{self, Href};
+use crate::archive::{ArchiveError, Member, Package, check_sizes};
 use crate::descriptor::{Compression, Envelope, Severity};
 
 pub use certificate::Signature;
@@ -155,11 +156,20 @@ impl Check<'_> {
             .filter_map(|disk| disk.file.as_deref())
             .collect();
         for (number, file) in envelope.files.iter().enumerate() {
-            match self.package.pieces(file) {
-                Err(error) => self
-                    .report
-                    .error("ref.missing", Some(&file.href), error.to_string()),
+            // What the descriptor must not name was said of the descriptor.
+            if !matches!(name::classify(&file.href), Ok(Href::Inside(_))) {
+                continue;
+            }
+            match self.package.located(file) {
+                Err(error) => {
+                    self.report
+                        .error("ref.missing", Some(&file.href), error.to_string());
+                }
                 Ok(pieces) => {
+                    if let Err(error) = check_sizes(file, &pieces) {
+                        self.report
+                            .error("ref.size", Some(&file.href), error.to_string());
+                    }
                     for (part, piece) in pieces.iter().enumerate() {
                         self.referenced.insert(piece.name.clone());
                         let index = self.add(piece);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Context as _;
 use indicatif::BinaryBytes;
 use refit_machine::Firmware;
+use refit_ovf::archive::name::{self, Href};
 use refit_ovf::summary::{self, PropertySummary, Summary, SystemSummary};
 use refit_ovf::{Eula, Package, Severity};
 
@@ -333,9 +334,12 @@ fn package(lines: &mut Lines, summary: &Summary) {
         .notes
         .iter()
         .map(|note| (note.severity, note.message.clone()));
+    // What the descriptor must not name is a problem of it already.
+    let is_safe = |href: &str| matches!(name::classify(href), Ok(Href::Inside(_)));
     let files = summary
         .files
         .iter()
+        .filter(|file| is_safe(&file.href))
         .filter_map(|file| Some((Severity::Error, file.error.clone()?)));
     for (severity, message) in problems.chain(notes).chain(files) {
         let (word, style) = match severity {

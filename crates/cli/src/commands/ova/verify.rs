@@ -22,7 +22,8 @@ pub fn run(args: &OvaVerifyArgs, output: &Output, interrupt: &Interrupt) -> anyh
     let mut shown = None;
     let report = verify::verify(&package, &cas, &mut |done, total| {
         let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
-        if shown != Some(percent) {
+        // What takes no time needs no bar.
+        if total > 64 << 20 && shown != Some(percent) {
             shown = Some(percent);
             let percent = u8::try_from(percent).unwrap_or(100);
             progress.bytes("Verifying", percent, Some(done), Some(total));
