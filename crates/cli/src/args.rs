@@ -39,6 +39,12 @@ pub enum Command {
     Convert(ConvertArgs),
     /// Boot the disks in qemu on a throw-away overlay and report
     Boot(BootArgs),
+    /// OVA appliances
+    Ova {
+        /// What to do with one
+        #[command(subcommand)]
+        command: OvaCommand,
+    },
     /// The catalogue of fixups
     Fixups {
         /// What to do with it
@@ -47,6 +53,40 @@ pub enum Command {
     },
     /// Tell what is here, what is missing, and what that means
     Doctor,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum OvaCommand {
+    /// Tell all that somebody who deploys it wants to know
+    Inspect(OvaInspectArgs),
+    /// Check digests, signature, files and disks, in one pass over the archive
+    Verify(OvaVerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct OvaInspectArgs {
+    /// The OVA archive, the .ovf file, or the directory with it
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Sizes and defaults of this deployment configuration, in place of the default one
+    #[arg(long, value_name = "ID")]
+    pub configuration: Option<String>,
+    /// Texts in this language if the appliance has them (such as en-US, zh_CN)
+    #[arg(long, value_name = "LANGUAGE")]
+    pub locale: Option<String>,
+    /// Show licences in full
+    #[arg(long)]
+    pub eula: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct OvaVerifyArgs {
+    /// The OVA archive, the .ovf file, or the directory with it
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Also trust the certificates in this file (PEM) to sign appliances (repeat for more)
+    #[arg(long = "ca", value_name = "FILE")]
+    pub ca: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -287,6 +327,12 @@ pub struct ConvertArgs {
     /// Format of the resulting disks
     #[arg(long, value_enum, default_value_t = OutputFormat::Qcow2)]
     pub output_format: OutputFormat,
+    /// The machine to convert, of an OVA that holds several (its ovf:id)
+    #[arg(long, value_name = "ID")]
+    pub system: Option<String>,
+    /// Deployment configuration of an OVA [default: the one that it names]
+    #[arg(long, value_name = "ID")]
+    pub configuration: Option<String>,
     /// Name of the machine [default: the source's]
     #[arg(long)]
     pub name: Option<String>,

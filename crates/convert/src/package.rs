@@ -9,20 +9,21 @@ use refit_engine::Report;
 use refit_machine::libvirt;
 
 use crate::output_dir::Staging;
-use crate::{Conversion, Fallback, Files, LOG, Made, REPORT, Run, UNDO, hardware};
+use crate::{Conversion, Fallback, Files, LOG, Made, REPORT, Run, SCRATCH, UNDO, hardware};
 
 /// Writes the descriptions and the report, and moves everything to its final place.
 ///
 /// # Errors
 /// If that cannot be written, or the user ended the run; nothing is left under a final name then.
 pub(crate) fn publish(
-    run: Run<'_>,
+    mut run: Run<'_>,
     mut made: Made,
     fallback: Option<Fallback>,
-    warning: Option<String>,
     start: Instant,
 ) -> anyhow::Result<Conversion> {
     hardware::replace_macs(&mut made.machine, &run.options.nics);
+    let warnings = std::mem::take(&mut run.source.warnings);
+    let mut notes = std::mem::take(&mut run.source.notes);
     let (staging, name, format) = (&run.staging, run.name(), run.format());
     let log = staging.final_path(LOG);
     let files = Files {
@@ -44,7 +45,7 @@ pub(crate) fn publish(
         disk.format = Some(format.as_str().to_owned());
     }
     let kubevirt = refit_kubevirt::Options::default();
-    let mut notes = refit_kubevirt::notes(&made.machine, &kubevirt);
+    notes.extend(refit_kubevirt::notes(&made.machine, &kubevirt));
     let manifest = refit_kubevirt::virtual_machine(&made.machine, &kubevirt)
         .and_then(|manifest| manifest.to_yaml())
         .context("writing the KubeVirt manifest")?;
@@ -71,12 +72,16 @@ pub(crate) fn publish(
         v2v: made.v2v,
         machine: made.machine,
         files,
-        warnings: warning.into_iter().chain(made.warnings).collect(),
+        warnings: warnings.into_iter().chain(made.warnings).collect(),
         notes,
         seconds: (start.elapsed().as_secs_f64() * 10.0).round() / 10.0,
     };
     let json = serde_json::to_vec_pretty(&conversion).context("writing the report")?;
     write(staging, &conversion.files.report, &json)?;
+    let scratch = staging.path().join(SCRATCH);
+    if scratch.exists() {
+        fs::remove_dir_all(&scratch).context("removing what the source was read by")?;
+    }
     anyhow::ensure!(!run.cancel.is_cancelled(), "interrupted");
     run.staging.publish()?;
     Ok(conversion)

@@ -30,6 +30,11 @@ pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow
         },
         v2v: v2v_options(args)?,
         out: args.out.clone(),
+        appliance: refit_convert::Selection {
+            system: args.system.clone(),
+            configuration: args.configuration.clone(),
+            ..refit_convert::Selection::default()
+        },
         nics: request.nics.clone(),
         job: Job {
             fixups: &catalogue,
@@ -117,6 +122,9 @@ fn input(args: &ConvertArgs) -> anyhow::Result<Input> {
         _ if path.is_dir() => InputKind::Ova,
         _ => InputKind::Disk,
     });
+    if (args.system.is_some() || args.configuration.is_some()) && kind != InputKind::Ova {
+        return Err(UsageError("--system and --configuration are for OVAs".to_owned()).into());
+    }
     if args.format.is_some() && kind != InputKind::Disk {
         return Err(UsageError("--format is for disk images".to_owned()).into());
     }

@@ -1,18 +1,18 @@
-//! Units of memory and disks in OVF descriptors.
+//! Units of memory and disks.
 
-/// Programmatic units of DMTF DSP0004 (`byte * 2^20`, `byte*1024*1024`), and the words of older
-/// producers (`MegaBytes`, `GB`).
-pub(super) fn unit_bytes(unit: &str) -> Option<u64> {
+/// Bytes in a programmatic unit of DMTF DSP0004 (`byte * 2^20`, `byte*1024*1024`), or in the words of older
+/// producers (`MegaBytes`, `GB`), without regard to case and spaces.
+pub(crate) fn unit_bytes(unit: &str) -> Option<u64> {
     let unit: String = unit
         .chars()
         .filter(|character| !character.is_whitespace())
         .map(|character| character.to_ascii_lowercase())
         .collect();
     match unit.as_str() {
-        "kilobytes" | "kilobyte" | "kb" => return Some(1 << 10),
-        "megabytes" | "megabyte" | "mb" => return Some(1 << 20),
-        "gigabytes" | "gigabyte" | "gb" => return Some(1 << 30),
-        "terabytes" | "terabyte" | "tb" => return Some(1 << 40),
+        "kilobytes" | "kilobyte" | "kb" | "kib" => return Some(1 << 10),
+        "megabytes" | "megabyte" | "mb" | "mib" => return Some(1 << 20),
+        "gigabytes" | "gigabyte" | "gb" | "gib" => return Some(1 << 30),
+        "terabytes" | "terabyte" | "tb" | "tib" => return Some(1 << 40),
         _ => {}
     }
     let mut factors = unit.split('*');
@@ -41,6 +41,7 @@ mod tests {
             ("byte", Some(1)),
             ("byte * 2 ^ 20", Some(1 << 20)),
             ("byte*1024*1024", Some(1 << 20)),
+            ("byte * 10^9", Some(1_000_000_000)),
             ("MegaBytes", Some(1 << 20)),
             ("GB", Some(1 << 30)),
             ("hertz * 10^6", None),

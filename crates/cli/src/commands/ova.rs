@@ -1,0 +1,4 @@
+//! `refit ova`: appliances, looked at where they lie.
+
+pub mod inspect;
+pub mod verify;
