@@ -31,6 +31,9 @@ const TESTS: &[&str] = &[
     "dosfstools",
     "e2fsprogs",
     "fdisk",
+    "file",
+    "genisoimage",
+    "libarchive-tools",
     "libxml2-utils",
     "lvm2",
     "lz4",
@@ -40,6 +43,7 @@ const TESTS: &[&str] = &[
     "python3",
     "rpm",
     "xfsprogs",
+    "xorriso",
     "xz-utils",
     "zstd",
 ];
