@@ -48,7 +48,9 @@ impl Time {
         let seconds = u64::try_from(seconds).unwrap_or(0).min(5_869_583_999);
         let (mut days, rest) = (seconds / 86_400, seconds % 86_400);
         let mut year = 1970;
-        let leap = |year: u16| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+        let leap = |year: u16| {
+            (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400)
+        };
         let length = |year| if leap(year) { 366 } else { 365 };
         while days >= length(year) {
             days -= length(year);
