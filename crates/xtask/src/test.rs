@@ -169,6 +169,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-packages", &["refit-engine"]),
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
+    ("refit-ovf", &["refit-machine"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
     ("refit-rules", &["refit-engine", "refit-packages"]),
     (
@@ -188,6 +189,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-image",
             "refit-kubevirt",
             "refit-machine",
+            "refit-ovf",
             "refit-v2v",
         ],
     ),
@@ -200,6 +202,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-engine",
             "refit-fixups",
             "refit-machine",
+            "refit-ovf",
             "refit-plugins",
             "refit-v2v",
         ],

@@ -1,0 +1,16 @@
+//! OVF appliances (DMTF DSP0243): from the file to a machine that configures itself.
+//!
+//! Pure: nothing here knows a guest or the engine. An appliance is foreign input: everything is
+//! read with limits, nothing leads out of the archive, no entity of XML is ever loaded.
+//!
+//! - [`descriptor`]: the descriptor as typed data, [`Envelope`], with a list of what breaks the rules.
+
+#![forbid(unsafe_code)]
+
+pub mod descriptor;
+
+pub use descriptor::{
+    Capacity, Collection, Compression, ConfigurationValue, Content, DeploymentConfiguration, Disk,
+    Envelope, Eula, File, HardwareSection, Item, Network, Place, Problem, ProductSection, Property,
+    PropertyType, Severity, Startup, System, Version,
+};
