@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod descriptor;
+pub mod properties;
 
 pub use descriptor::{
     Capacity, Collection, Compression, ConfigurationValue, Content, DeploymentConfiguration, Disk,
