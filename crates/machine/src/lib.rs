@@ -11,10 +11,11 @@ pub mod ova;
 pub mod ovf;
 mod uuid;
 pub mod vmx;
-mod xml;
+pub mod xml;
 
 pub use devices::{Devices, DiskBus, NicModel};
 pub use mac::{Mac, ParseMacError};
+pub use uuid::normalize as normalize_uuid;
 pub use xml::XmlError;
 
 use serde::Serialize;

@@ -60,7 +60,7 @@ pub fn parse(descriptor: &str) -> Result<Machine, OvfError> {
     if envelope.name != "Envelope" {
         return Err(OvfError::NotOvf(envelope.name));
     }
-    let namespace = envelope.namespace().unwrap_or_default();
+    let namespace = envelope.namespace.as_deref().unwrap_or_default();
     if namespace != ENVELOPE_1 {
         return Err(OvfError::Version(namespace.to_owned()));
     }
@@ -530,7 +530,10 @@ mod tests {
                 "<domain/>".to_owned(),
                 OvfError::NotOvf("domain".to_owned()),
             ),
-            ("<!DOCTYPE x><x/>".to_owned(), OvfError::Xml(XmlError::Dtd)),
+            (
+                "<!DOCTYPE x><x/>".to_owned(),
+                OvfError::Xml(XmlError::Dtd(crate::xml::Place::default())),
+            ),
         ] {
             assert_eq!(parse(&text).unwrap_err(), error, "{text}");
         }

@@ -12,7 +12,7 @@ pub struct HardwareSection {
     /// How the guest wants its environment document (`iso`, `com.vmware.guestInfo`, or the address of
     /// another kind), in the descriptor's order.
     pub transports: Vec<String>,
-    /// Devices, of all deployment configurations, without the markers of ranges (`ovf:bound`).
+    /// Devices of all deployment configurations, and the markers of ranges ([`Item::bound`]).
     pub items: Vec<Item>,
     /// `vmw:Config` of the machine (`firmware`, `bootOptions.efiSecureBootEnabled`).
     pub config: Vec<Setting>,

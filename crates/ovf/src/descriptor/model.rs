@@ -183,7 +183,9 @@ pub struct System {
     pub environment_files: Vec<EnvironmentFile>,
     /// VMware's rules for addresses.
     pub ip_assignment: Option<IpAssignment>,
-    /// VirtualBox's or another producer's own UUID of the machine.
+    /// [`super::Item::instance_id`] of the devices to boot from, first one first (VMware's `BootOrderSection`).
+    pub boot_order: Vec<String>,
+    /// VirtualBox's own UUID of the machine.
     pub uuid: Option<String>,
     /// What VirtualBox's own section says.
     pub virtualbox: Option<VirtualBox>,
@@ -311,6 +313,41 @@ pub struct UnknownSection {
     pub place: Place,
 }
 
+/// Why no machine or configuration can be chosen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChoiceError {
+    /// No virtual machine inside.
+    #[error("the OVF descriptor holds no virtual machine (no <VirtualSystem>)")]
+    NoSystem,
+    /// Several machines, none chosen.
+    #[error(
+        "the OVF descriptor holds {} virtual machines ({}); choose one with --system ID",
+        .0.len(), .0.join(", ")
+    )]
+    SeveralSystems(Vec<String>),
+    /// No machine of this identifier.
+    #[error("the OVF descriptor holds no virtual machine {id:?}; there are {}", .systems.join(", "))]
+    UnknownSystem {
+        /// What was asked for.
+        id: String,
+        /// What there is.
+        systems: Vec<String>,
+    },
+    /// No configuration of this identifier.
+    #[error(
+        "the OVF descriptor has no deployment configuration {id:?}; {}",
+        if .configurations.is_empty() { "it has none at all".to_owned() }
+        else { format!("there are {}", .configurations.join(", ")) }
+    )]
+    UnknownConfiguration {
+        /// What was asked for.
+        id: String,
+        /// What there is.
+        configurations: Vec<String>,
+    },
+}
+
 impl Envelope {
     /// All machines, in the descriptor's order, however deep they are nested.
     #[must_use]
@@ -344,6 +381,54 @@ impl Envelope {
             .iter()
             .find(|configuration| configuration.default)
             .or_else(|| self.configurations.first())
+    }
+
+    /// The machine to look at: the one of this `ovf:id`, or the only one.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or a choice to make, or no machine of this identifier.
+    pub fn choose_system(&self, id: Option<&str>) -> Result<&System, ChoiceError> {
+        let systems = self.systems();
+        let ids = || systems.iter().map(|system| system.id.clone()).collect();
+        match (id, systems.as_slice()) {
+            (_, []) => Err(ChoiceError::NoSystem),
+            (Some(id), _) => systems
+                .iter()
+                .copied()
+                .find(|system| system.id == id)
+                .ok_or_else(|| ChoiceError::UnknownSystem {
+                    id: id.to_owned(),
+                    systems: ids(),
+                }),
+            (None, [system]) => Ok(system),
+            (None, _) => Err(ChoiceError::SeveralSystems(ids())),
+        }
+    }
+
+    /// The configuration to use: the one of this `ovf:id`, else the default one if there are any.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of this identifier.
+    pub fn choose_configuration(
+        &self,
+        id: Option<&str>,
+    ) -> Result<Option<&DeploymentConfiguration>, ChoiceError> {
+        let Some(id) = id else {
+            return Ok(self.default_configuration());
+        };
+        let found = self.configurations.iter().find(|one| one.id == id);
+        found
+            .map(Some)
+            .ok_or_else(|| ChoiceError::UnknownConfiguration {
+                id: id.to_owned(),
+                configurations: self
+                    .configurations
+                    .iter()
+                    .map(|one| one.id.clone())
+                    .collect(),
+            })
     }
 
     /// The file of this `ovf:id`.

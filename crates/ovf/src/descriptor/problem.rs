@@ -4,20 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// A place in the descriptor, both numbers from 1. Columns count characters.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Place {
-    /// Line.
-    pub line: u32,
-    /// Column of the element's `<`.
-    pub column: u32,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}, column {}", self.line, self.column)
-    }
-}
+pub use refit_machine::xml::Place;
 
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

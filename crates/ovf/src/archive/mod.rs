@@ -1,0 +1,3 @@
+//! Where an appliance's files are: an OVA archive or a directory.
+
+pub mod name;
