@@ -9,7 +9,9 @@
 
 pub mod archive;
 pub mod descriptor;
+pub mod env;
 pub mod properties;
+pub mod spec;
 
 pub use descriptor::{
     Capacity, Collection, Compression, ConfigurationValue, Content, DeploymentConfiguration, Disk,
