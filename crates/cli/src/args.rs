@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod answers;
+
+pub use answers::{AnswerArgs, EnvArgs, IpAllocation, PropertyArgs, SetArgs, SpecArgs, SpecFormat};
+
 /// Make a VM that came from another hypervisor boot and work the same on KVM
 #[derive(Debug, Parser)]
 #[command(name = "refit", version, about, max_term_width = 100)]
@@ -39,6 +43,12 @@ pub enum Command {
     Convert(ConvertArgs),
     /// Boot the disks in qemu on a throw-away overlay and report
     Boot(BootArgs),
+    /// OVA appliances, from the file to what their guests are told
+    Ova {
+        /// What to do with one
+        #[command(subcommand)]
+        command: OvaCommand,
+    },
     /// The catalogue of fixups
     Fixups {
         /// What to do with it
@@ -47,6 +57,14 @@ pub enum Command {
     },
     /// Tell what is here, what is missing, and what that means
     Doctor,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum OvaCommand {
+    /// Print a file of all answers to fill in, for --values
+    Spec(SpecArgs),
+    /// Check the answers, and write the OVF environment and the ISO image that carries it
+    Env(EnvArgs),
 }
 
 #[derive(Debug, Subcommand)]

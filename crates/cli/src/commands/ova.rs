@@ -1,0 +1,6 @@
+//! `refit ova`
+
+pub mod answers;
+pub mod descriptor;
+pub mod env;
+pub mod spec;
