@@ -64,7 +64,7 @@ pub enum OvaCommand {
     /// Print a file of all answers to fill in, for --values
     Spec(SpecArgs),
     /// Check the answers, and write the OVF environment and the ISO image that carries it
-    Env(EnvArgs),
+    Env(Box<EnvArgs>),
 }
 
 #[derive(Debug, Subcommand)]

@@ -14,7 +14,7 @@ pub mod properties;
 pub mod spec;
 
 pub use descriptor::{
-    Capacity, Collection, Compression, ConfigurationValue, Content, DeploymentConfiguration, Disk,
-    Envelope, Eula, File, HardwareSection, Item, Network, Place, Problem, ProductSection, Property,
-    PropertyType, Severity, Startup, System, Version,
+    Capacity, ChoiceError, Collection, Compression, ConfigurationValue, Content,
+    DeploymentConfiguration, Disk, Envelope, Eula, File, HardwareSection, Item, Network, Place,
+    Problem, ProductSection, Property, PropertyType, Severity, Startup, System, Version,
 };

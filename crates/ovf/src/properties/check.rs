@@ -83,16 +83,21 @@ impl Rules {
             }
         }
         let len = normal.chars().count() as u64;
+        // Of a secret even its length is nobody's business.
+        let has = match self.secret {
+            true => String::new(),
+            false => format!(" and has {len}"),
+        };
         if let Some(min) = self.min_len.filter(|min| len < *min) {
             fail(
                 "prop.minlen",
-                format!("it needs at least {min} characters and has {len}"),
+                format!("it needs at least {min} characters{has}"),
             );
         }
         if let Some(max) = self.max_len.filter(|max| len > *max) {
             fail(
                 "prop.maxlen",
-                format!("it may have at most {max} characters and has {len}"),
+                format!("it may have at most {max} characters{has}"),
             );
         }
         if let Some(choices) = &self.choices {
@@ -333,6 +338,10 @@ mod tests {
         rules.secret = true;
         let broken = rules.check("hunter2").unwrap_err();
         assert_eq!(broken.len(), 3);
-        assert!(!format!("{broken:?}").contains("hunter"), "{broken:?}");
+        let told = format!("{broken:?}");
+        assert!(
+            !told.contains("hunter") && !told.contains("has 7"),
+            "{told}"
+        );
     }
 }

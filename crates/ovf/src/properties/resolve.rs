@@ -383,7 +383,7 @@ impl<'r> Run<'r> {
         match rules.check(&value.text) {
             Ok(normal) => {
                 if value.answer.is_some() {
-                    let found = remarks::remarks(&normal);
+                    let found = remarks::remarks(&normal, rules.secret);
                     let found = found
                         .into_iter()
                         .map(|(code, rule)| self.violation(index, property, code, rule));

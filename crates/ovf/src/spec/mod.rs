@@ -13,8 +13,8 @@ pub use toml_form::toml;
 use crate::Property;
 use crate::properties::Rules;
 
-/// Whether it is left to the default: what the vendor has fixed, and secrets with a value of the vendor's,
-/// which is not repeated.
+/// Whether the form has a line for it: not for what the vendor has fixed, nor for secrets with a value of
+/// the vendor's, which is not repeated.
 fn asks(property: &Property, rules: &Rules, default: &str) -> bool {
-    property.user_configurable && !(rules.secret && !default.is_empty())
+    property.user_configurable && (!rules.secret || default.is_empty())
 }

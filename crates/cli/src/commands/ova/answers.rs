@@ -47,14 +47,6 @@ impl<'a> From<&'a PropertyArgs> for Single<'a> {
     }
 }
 
-/// Whether anything is answered at all.
-pub fn any(args: &AnswerArgs, single: Single<'_>) -> bool {
-    let lists = [single.set, single.file, single.env, &args.extra];
-    !args.values.is_empty()
-        || args.configuration.is_some()
-        || lists.iter().any(|list| !list.is_empty())
-}
-
 /// Collects everything: files first, in their order, then single values.
 ///
 /// # Errors
@@ -151,9 +143,14 @@ impl Input {
             if std::mem::replace(&mut self.stdin_used, true) {
                 return Err(UsageError("standard input can be read once only".to_owned()).into());
             }
-            io::stdin().lock().take(MAX_FILE + 1).read_to_end(&mut content)?;
+            io::stdin()
+                .lock()
+                .take(MAX_FILE + 1)
+                .read_to_end(&mut content)?;
         } else {
-            File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut content)?;
+            File::open(path)?
+                .take(MAX_FILE + 1)
+                .read_to_end(&mut content)?;
         }
         anyhow::ensure!(
             content.len() as u64 <= MAX_FILE,

@@ -108,13 +108,19 @@ fn now() -> i64 {
     let given = std::env::var("SOURCE_DATE_EPOCH").ok();
     given.and_then(|text| text.parse().ok()).unwrap_or_else(|| {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+        since.map_or(0, |since| {
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        })
     })
 }
 
 fn notes(envelope: &Envelope, adapters: &[Adapter]) -> Vec<String> {
     let mut notes = Vec::new();
-    let declared: Vec<&str> = envelope.networks.iter().map(|one| one.name.as_str()).collect();
+    let declared: Vec<&str> = envelope
+        .networks
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
     for adapter in adapters {
         if !declared.contains(&adapter.network.as_str()) {
             notes.push(format!(
@@ -169,7 +175,9 @@ impl Files {
         let dir = path.parent().unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(dir).with_context(writing)?;
         let private = fs::Permissions::from_mode(0o600);
-        file.as_file().set_permissions(private).with_context(writing)?;
+        file.as_file()
+            .set_permissions(private)
+            .with_context(writing)?;
         file.write_all(content).with_context(writing)?;
         file.as_file().sync_all().with_context(writing)?;
         file.persist(path).with_context(writing)?;
