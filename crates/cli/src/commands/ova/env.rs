@@ -56,7 +56,7 @@ pub fn run(args: &EnvArgs, output: &Output) -> anyhow::Result<Exit> {
     let system = envelope
         .choose_system(args.system.as_deref())
         .map_err(|error| match error {
-            ChoiceError::SeveralSystems(_) => UsageError(format!("{error} with --system")).into(),
+            ChoiceError::SeveralSystems(_) => UsageError(error.to_string()).into(),
             error @ ChoiceError::UnknownSystem { .. } => {
                 UsageError(format!("--system: {error}")).into()
             }
