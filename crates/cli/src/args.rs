@@ -61,10 +61,40 @@ pub enum Command {
 
 #[derive(Debug, Subcommand)]
 pub enum OvaCommand {
+    /// Tell all that somebody who deploys it wants to know
+    Inspect(OvaInspectArgs),
     /// Print a file of all answers to fill in, for --values
     Spec(SpecArgs),
     /// Check the answers, and write the OVF environment and the ISO image that carries it
     Env(Box<EnvArgs>),
+    /// Check digests, signature, files and disks, in one pass over the archive
+    Verify(OvaVerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct OvaInspectArgs {
+    /// The OVA archive, the .ovf file, or the directory with it
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Sizes and defaults of this deployment configuration, in place of the default one
+    #[arg(long, value_name = "ID")]
+    pub configuration: Option<String>,
+    /// Texts in this language if the appliance has them (such as en-US, zh_CN)
+    #[arg(long, value_name = "LANGUAGE")]
+    pub locale: Option<String>,
+    /// Show licences in full
+    #[arg(long)]
+    pub eula: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct OvaVerifyArgs {
+    /// The OVA archive, the .ovf file, or the directory with it
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Also trust the certificates in this file (PEM) to sign appliances (repeat for more)
+    #[arg(long = "ca", value_name = "FILE")]
+    pub ca: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -44,6 +44,8 @@ fn main() -> ExitCode {
         Command::Ova { command } => match command {
             OvaCommand::Spec(args) => commands::ova::spec::run(args, &output),
             OvaCommand::Env(args) => commands::ova::env::run(args, &output),
+            OvaCommand::Inspect(args) => commands::ova::inspect::run(args, &output),
+            OvaCommand::Verify(args) => commands::ova::verify::run(args, &output, &interrupt),
         },
         Command::Fixups { command } => match command {
             FixupsCommand::List { own } => commands::fixups::list(own, &output, &interrupt),

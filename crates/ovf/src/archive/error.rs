@@ -96,4 +96,10 @@ pub enum ArchiveError {
         /// What is wrong.
         what: String,
     },
+    /// OpenSSL has no such digest (some are switched off by its configuration).
+    #[error("digesting: {0}")]
+    Digest(String),
+    /// The user ended it.
+    #[error("interrupted")]
+    Interrupted,
 }

@@ -4,6 +4,7 @@
 //! disk can be read where it lies.
 
 mod error;
+pub mod image;
 pub mod name;
 mod package;
 mod tar;
@@ -19,6 +20,7 @@ use serde::Serialize;
 use crate::descriptor::Severity;
 
 pub use error::ArchiveError;
+pub(crate) use package::check_sizes;
 pub use package::{Kind, Package, PackageError};
 
 /// Members of an archive and files of a directory that are looked at.

@@ -226,15 +226,20 @@ impl Package {
     ///
     /// [`ArchiveError::Reference`] if a piece is missing or has the wrong size, or the reference is not safe.
     pub fn pieces(&self, file: &File) -> Result<Vec<Member>, ArchiveError> {
-        let Some(chunk) = file.chunk_size else {
-            let member = self.find(&file.href)?;
-            check_size(file, member.size)?;
-            return Ok(vec![member]);
-        };
-        let wrong = |what: String| ArchiveError::Reference {
-            href: file.href.clone(),
-            what,
-        };
+        let pieces = self.located(file)?;
+        check_sizes(file, &pieces)?;
+        Ok(pieces)
+    }
+
+    /// The pieces of a file that are there, whatever their sizes.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError::Reference`] if there is none, or the reference is not safe.
+    pub(crate) fn located(&self, file: &File) -> Result<Vec<Member>, ArchiveError> {
+        if file.chunk_size.is_none() {
+            return Ok(vec![self.find(&file.href)?]);
+        }
         let mut pieces: Vec<Member> = Vec::new();
         for number in 0..MAX_ENTRIES {
             match self.find(&format!("{}.{number:09}", file.href)) {
@@ -243,37 +248,12 @@ impl Package {
                     // A file of less than one chunk is sometimes left as it is.
                     if pieces.is_empty() {
                         let whole = self.find(&file.href).map_err(|_| error)?;
-                        check_size(file, whole.size)?;
                         return Ok(vec![whole]);
                     }
                     break;
                 }
             }
         }
-        let last = pieces.len() - 1;
-        for (index, piece) in pieces.iter().enumerate() {
-            let is_right = if index < last {
-                piece.size == chunk
-            } else {
-                piece.size <= chunk && piece.size > 0
-            };
-            if !is_right {
-                return Err(wrong(format!(
-                    "is stored in pieces of {chunk} bytes, but {} has {}",
-                    piece.name, piece.size
-                )));
-            }
-        }
-        let total = pieces.iter().map(|piece| piece.size).sum();
-        check_size(file, total).map_err(|_| {
-            wrong(format!(
-                "is stored in {} pieces of {total} bytes together instead of {}: {}.{:09} may be missing",
-                pieces.len(),
-                file.size.unwrap_or_default(),
-                file.href,
-                pieces.len()
-            ))
-        })?;
         Ok(pieces)
     }
 
@@ -323,9 +303,7 @@ impl Package {
         }
         Err(wrong("is not in the package; fetch it again"))
     }
-}
 
-impl Package {
     /// A file below the directory, without following links.
     fn below(&self, name: &str) -> Option<Member> {
         let mut path = self.place.clone();
@@ -357,14 +335,56 @@ pub enum PackageError {
     },
 }
 
-fn check_size(file: &File, size: u64) -> Result<(), ArchiveError> {
-    match file.size {
-        Some(expected) if expected != size => Err(ArchiveError::Reference {
-            href: file.href.clone(),
-            what: format!("has {size} bytes instead of the {expected} that the descriptor gives"),
-        }),
-        _ => Ok(()),
+/// Whether the pieces have the sizes that the descriptor gives.
+///
+/// # Errors
+///
+/// [`ArchiveError::Reference`].
+pub(crate) fn check_sizes(file: &File, pieces: &[Member]) -> Result<(), ArchiveError> {
+    let wrong = |what: String| ArchiveError::Reference {
+        href: file.href.clone(),
+        what,
+    };
+    let total: u64 = pieces.iter().map(|piece| piece.size).sum();
+    let expected = file.size.unwrap_or(total);
+    let chunk = file.chunk_size.filter(|_| {
+        pieces.len() > 1
+            || pieces
+                .iter()
+                .any(|piece| piece.name.ends_with(".000000000"))
+    });
+    let Some(chunk) = chunk else {
+        return if total == expected {
+            Ok(())
+        } else {
+            Err(wrong(format!(
+                "has {total} bytes instead of the {expected} that the descriptor gives"
+            )))
+        };
+    };
+    let last = pieces.len().saturating_sub(1);
+    for (index, piece) in pieces.iter().enumerate() {
+        let is_right = if index < last {
+            piece.size == chunk
+        } else {
+            piece.size <= chunk && piece.size > 0
+        };
+        if !is_right {
+            return Err(wrong(format!(
+                "is stored in pieces of {chunk} bytes, but {} has {}",
+                piece.name, piece.size
+            )));
+        }
     }
+    if total != expected {
+        return Err(wrong(format!(
+            "is stored in {} pieces of {total} bytes together instead of {expected}: {}.{:09} may be missing",
+            pieces.len(),
+            file.href,
+            pieces.len()
+        )));
+    }
+    Ok(())
 }
 
 fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> ArchiveError + '_ {
