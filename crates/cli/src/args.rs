@@ -378,6 +378,9 @@ pub struct BootArgs {
     /// Trust backing files and extents outside of the image's own directory
     #[arg(long)]
     pub allow_outside: bool,
+    /// An ISO image in a CD-ROM drive, such as an ovf-env.iso; it is not booted from
+    #[arg(long, value_name = "ISO")]
+    pub cdrom: Option<PathBuf>,
     /// Hardware address of a NIC (repeat for more)
     #[arg(long, value_name = "MAC")]
     pub nic: Vec<String>,

@@ -3,17 +3,13 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use refit_machine::ova::{self, Descriptor};
-use refit_ovf::{Envelope, Severity};
+use refit_ovf::{Envelope, Package, Severity};
 
 /// Reads the descriptor; what is wrong with it goes to standard error.
 pub fn read(path: &Path) -> anyhow::Result<Envelope> {
     let reading = || format!("reading {}", path.display());
-    let text = match ova::read_descriptor(path).with_context(reading)? {
-        Descriptor::Found { text, .. } => text,
-        Descriptor::Unread { reason } => anyhow::bail!("{}: {reason}", reading()),
-    };
-    let envelope = Envelope::parse(&text).with_context(reading)?;
+    let package = Package::open(path).with_context(reading)?;
+    let envelope = package.envelope(None).with_context(reading)?;
     for problem in &envelope.problems {
         match problem.severity {
             Severity::Warning => tracing::info!("{}: {problem}", path.display()),
