@@ -331,6 +331,13 @@ pub struct ConvertArgs {
     /// Format of the resulting disks
     #[arg(long, value_enum, default_value_t = OutputFormat::Qcow2)]
     pub output_format: OutputFormat,
+    /// The machine to convert, of an OVA that holds several (its ovf:id)
+    #[arg(long, value_name = "ID")]
+    pub system: Option<String>,
+    #[command(flatten)]
+    pub answers: AnswerArgs,
+    #[command(flatten)]
+    pub properties: PropertyArgs,
     /// Name of the machine [default: the source's]
     #[arg(long)]
     pub name: Option<String>,

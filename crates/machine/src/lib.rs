@@ -1,14 +1,12 @@
-//! Virtual hardware: what a VMX file, a libvirt domain XML or an OVF descriptor says of a machine.
+//! Virtual hardware: what a VMX file or a libvirt domain XML says of a machine.
 //!
 //! Pure: text in, [`Machine`] out. The conversion reads it from the source and from virt-v2v's
 //! output, the fixups use it as evidence, the boot proof and the packaging write it down again.
-//! Only [`ova`] opens files, to find a descriptor in an archive.
+//! OVF descriptors are read by the crate `ovf`.
 
 mod devices;
 pub mod libvirt;
 mod mac;
-pub mod ova;
-pub mod ovf;
 mod uuid;
 pub mod vmx;
 pub mod xml;

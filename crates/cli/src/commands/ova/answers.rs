@@ -47,6 +47,14 @@ impl<'a> From<&'a PropertyArgs> for Single<'a> {
     }
 }
 
+/// Whether anything is answered at all.
+pub fn any(args: &AnswerArgs, single: Single<'_>) -> bool {
+    let lists = [single.set, single.file, single.env, &args.extra];
+    !args.values.is_empty()
+        || args.configuration.is_some()
+        || lists.iter().any(|list| !list.is_empty())
+}
+
 /// Collects everything: files first, in their order, then single values.
 ///
 /// # Errors
