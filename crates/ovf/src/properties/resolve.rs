@@ -217,7 +217,7 @@ impl<'r> Run<'r> {
                 let exposed = rules.secret && given.origin == Origin::Arguments;
                 if exposed && !self.policy.allow_secret_arguments {
                     let rule = "a secret on the command line can be seen by every user of this host; give it \
-                                with --set-file, --set-env or --values";
+                                with --property-file, --property-env or --values";
                     let error =
                         self.violation(index, property, "prop.password-on-cli", rule.to_owned());
                     self.errors.push(error);
@@ -369,7 +369,7 @@ impl<'r> Run<'r> {
                     1 => String::new(),
                     _ => format!(" (in [systems.{:?}] of it, if only this one)", node.id()),
                 };
-                let how = if rules.secret { "--set-file" } else { "--set" };
+                let how = if rules.secret { "--property-file" } else { "--property" };
                 let value = if rules.secret { "PATH" } else { "VALUE" };
                 let rule =
                     format!("it needs a value: {how} '{key}={value}', or a file for --values{of}");
@@ -448,7 +448,7 @@ impl<'r> Run<'r> {
             self.errors.push(Violation {
                 code: "prop.extra",
                 key: key.clone(),
-                rule: "the descriptor declares it, so it is no extra property; use --set"
+                rule: "the descriptor declares it, so it is no extra property; use --property"
                     .to_owned(),
                 ..Violation::default()
             });
