@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod answers;
+
+pub use answers::{AnswerArgs, EnvArgs, IpAllocation, PropertyArgs, SetArgs, SpecArgs, SpecFormat};
+
 /// Make a VM that came from another hypervisor boot and work the same on KVM
 #[derive(Debug, Parser)]
 #[command(name = "refit", version, about, max_term_width = 100)]
@@ -39,7 +43,7 @@ pub enum Command {
     Convert(ConvertArgs),
     /// Boot the disks in qemu on a throw-away overlay and report
     Boot(BootArgs),
-    /// OVA appliances
+    /// OVA appliances, from the file to what their guests are told
     Ova {
         /// What to do with one
         #[command(subcommand)]
@@ -59,6 +63,10 @@ pub enum Command {
 pub enum OvaCommand {
     /// Tell all that somebody who deploys it wants to know
     Inspect(OvaInspectArgs),
+    /// Print a file of all answers to fill in, for --values
+    Spec(SpecArgs),
+    /// Check the answers, and write the OVF environment and the ISO image that carries it
+    Env(Box<EnvArgs>),
     /// Check digests, signature, files and disks, in one pass over the archive
     Verify(OvaVerifyArgs),
 }
@@ -330,9 +338,10 @@ pub struct ConvertArgs {
     /// The machine to convert, of an OVA that holds several (its ovf:id)
     #[arg(long, value_name = "ID")]
     pub system: Option<String>,
-    /// Deployment configuration of an OVA [default: the one that it names]
-    #[arg(long, value_name = "ID")]
-    pub configuration: Option<String>,
+    #[command(flatten)]
+    pub answers: AnswerArgs,
+    #[command(flatten)]
+    pub properties: PropertyArgs,
     /// Name of the machine [default: the source's]
     #[arg(long)]
     pub name: Option<String>,
@@ -377,6 +386,9 @@ pub struct BootArgs {
     /// Trust backing files and extents outside of the image's own directory
     #[arg(long)]
     pub allow_outside: bool,
+    /// An ISO image in a CD-ROM drive, such as an ovf-env.iso; it is not booted from
+    #[arg(long, value_name = "ISO")]
+    pub cdrom: Option<PathBuf>,
     /// Hardware address of a NIC (repeat for more)
     #[arg(long, value_name = "MAC")]
     pub nic: Vec<String>,

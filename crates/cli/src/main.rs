@@ -42,6 +42,8 @@ fn main() -> ExitCode {
         Command::Convert(args) => commands::convert::run(args, &output, &interrupt),
         Command::Boot(args) => commands::boot::run(args, &output, &interrupt),
         Command::Ova { command } => match command {
+            OvaCommand::Spec(args) => commands::ova::spec::run(args, &output),
+            OvaCommand::Env(args) => commands::ova::env::run(args, &output),
             OvaCommand::Inspect(args) => commands::ova::inspect::run(args, &output),
             OvaCommand::Verify(args) => commands::ova::verify::run(args, &output, &interrupt),
         },

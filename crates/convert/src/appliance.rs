@@ -4,7 +4,6 @@
 //! reader (`-i ova`) opens of a disk in pieces the last one, gives a collection or OVF 2 no disks and 1 TiB of
 //! memory, and reads neither units of memory nor deployment configurations.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -13,6 +12,7 @@ use refit_image::Piece;
 use refit_machine::Machine;
 use refit_ovf::archive::Kind;
 use refit_ovf::descriptor::Attached;
+use refit_ovf::properties::{Answers, Policy, ResolvedSystem, resolve};
 use refit_ovf::{Compression, Envelope, File, Package, Problem, Severity};
 
 use crate::hardware::Source;
@@ -23,10 +23,10 @@ use crate::source::{self, SourceDisk};
 pub struct Selection {
     /// `ovf:id` of the machine, where there are several.
     pub system: Option<String>,
-    /// `ovf:id` of the deployment configuration; the default one if none is given.
-    pub configuration: Option<String>,
-    /// Values of properties by their qualified keys, for sizes of disks that are properties.
-    pub values: BTreeMap<String, String>,
+    /// What the user answers to the appliance's questions, the deployment configuration among it.
+    pub answers: Answers,
+    /// What is let through of the answers.
+    pub policy: Policy,
 }
 
 /// An appliance, one of its machines chosen.
@@ -34,6 +34,8 @@ pub(crate) struct Appliance {
     package: Package,
     envelope: Envelope,
     disks: Vec<Attached>,
+    /// What the guest is to be told; nothing if the appliance has no properties.
+    pub(crate) told: Option<ResolvedSystem>,
 }
 
 /// Problems of a descriptor that leave open what the machine is. The others are told.
@@ -62,17 +64,22 @@ pub(crate) fn read(path: &Path, selection: &Selection) -> anyhow::Result<Source>
         .choose_system(selection.system.as_deref())
         .with_context(reading)?;
     let configuration = envelope
-        .choose_configuration(selection.configuration.as_deref())
+        .choose_configuration(selection.answers.configuration.as_deref())
         .with_context(reading)?
         .map(|one| one.id.as_str());
+    // What is wrong with the answers is told before anything is written.
+    let resolved = resolve(&envelope, &selection.answers, selection.policy)?;
+    let found = resolved.system(&system.id);
     let hardware = envelope.hardware(system, configuration, &|key| {
-        selection.values.get(key).cloned()
+        found.and_then(|found| found.value(key)).map(str::to_owned)
     });
+    let told = found.filter(|found| !found.properties.is_empty()).cloned();
     let warnings = envelope
         .problems
         .iter()
         .filter(|problem| problem.severity == Severity::Error)
         .map(|problem| format!("{}: {problem}", package.descriptor().name))
+        .chain(resolved.warnings.iter().map(ToString::to_string))
         .collect();
     Ok(Source {
         machine: Some(hardware.machine),
@@ -80,6 +87,7 @@ pub(crate) fn read(path: &Path, selection: &Selection) -> anyhow::Result<Source>
             package,
             envelope,
             disks: hardware.disks,
+            told,
         }),
         warnings,
         notes: hardware.lost,

@@ -6,6 +6,7 @@
 mod appliance;
 mod drivers;
 mod engine;
+mod environment;
 mod fixups;
 mod hardware;
 mod output_dir;
@@ -28,6 +29,7 @@ use serde::Serialize;
 
 pub use appliance::Selection;
 pub use engine::{Choice, Engine, Fallback};
+pub use environment::EnvironmentFiles;
 pub use output_dir::OutputDirError;
 
 use output_dir::Staging;
@@ -119,6 +121,9 @@ pub struct Files {
     pub log: Option<PathBuf>,
     /// What takes the fixups back; absent if they changed nothing.
     pub undo: Option<PathBuf>,
+    /// The OVF environment; absent if the source has no properties.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentFiles>,
 }
 
 impl Conversion {

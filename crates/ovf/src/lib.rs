@@ -12,6 +12,9 @@
 
 pub mod archive;
 pub mod descriptor;
+pub mod env;
+pub mod properties;
+pub mod spec;
 pub mod summary;
 pub mod verify;
 

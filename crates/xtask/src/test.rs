@@ -198,7 +198,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-packages", &["refit-engine"]),
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
-    ("refit-ovf", &["refit-machine"]),
+    ("refit-ovf", &["refit-iso9660", "refit-machine"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
     (
         "refit-rules",
