@@ -136,9 +136,14 @@ impl Backend for GuestfsBackend {
     }
 
     fn read_link(&self, path: &GuestPath) -> anyhow::Result<Vec<u8>> {
-        self.handle
+        let target = self
+            .handle
             .readlink(path.as_bytes())
-            .with_context(|| format!("reading symbolic link {path}"))
+            .with_context(|| format!("reading symbolic link {path}"))?;
+        if self.is_on_ntfs() {
+            return Ok(ntfs::in_guest(target));
+        }
+        Ok(target)
     }
 
     fn read_many(
