@@ -162,6 +162,9 @@ fn on_ntfs() {
         &handle,
         &format!("setfattr -h -n system.ntfs_reparse_data -v 0x{reparse} /sysroot/Junction 2>&1"),
     );
+    // The kernel remembers that it was a directory.
+    handle.umount_all().unwrap();
+    handle.mount("/dev/sda1", "/").unwrap();
     let mut backend = GuestfsBackend::new(handle, "disk.img".to_owned());
     let guest = Guest::inspect(&backend, &Hints::default()).unwrap();
     assert_eq!(
