@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
+use crate::firstboot;
 use crate::lanes::{self, Program};
 use crate::process::{capture, cargo, root, run};
 use crate::setup;
@@ -65,9 +66,13 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
         "--test",
         "recover",
     ])))?;
+    step("first-boot service of Windows guests: the part that runs anywhere");
+    firstboot::test()?;
     if fast {
         return Ok(());
     }
+    step("first-boot service of Windows guests: built twice");
+    firstboot::test_build()?;
     step("documentation");
     run(cargo()
         .args([
@@ -193,6 +198,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-packages", &["refit-engine"]),
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
+    ("refit-ovf", &["refit-iso9660", "refit-machine"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
     (
         "refit-rules",
@@ -210,7 +216,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "refit-windows",
-        &["refit-engine", "refit-hive", "refit-machine", "refit-rules"],
+        &[
+            "refit-engine",
+            "refit-hive",
+            "refit-machine",
+            "refit-rules",
+            "refit-virtio-win",
+        ],
     ),
     (
         "refit-convert",
@@ -219,7 +231,9 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-image",
             "refit-kubevirt",
             "refit-machine",
+            "refit-ovf",
             "refit-v2v",
+            "refit-virtio-win",
         ],
     ),
     (
@@ -232,8 +246,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-fixups",
             "refit-hive",
             "refit-machine",
+            "refit-ovf",
             "refit-plugins",
             "refit-v2v",
+            "refit-virtio-win",
             "refit-windows",
         ],
     ),
