@@ -1,6 +1,8 @@
 //! The fixups of Windows guests, one folder each.
 
 mod virtio;
+#[path = "vmware-tools/mod.rs"]
+mod vmware_tools;
 
 use refit_engine::Fixup;
 
@@ -8,5 +10,5 @@ use refit_engine::Fixup;
 /// phase stay in this order.
 #[must_use]
 pub fn all() -> Vec<&'static dyn Fixup> {
-    vec![&virtio::Virtio]
+    vec![&virtio::Virtio, &vmware_tools::VmwareTools]
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
+use crate::firstboot;
 use crate::lanes::{self, Program};
 use crate::process::{capture, cargo, root, run};
 use crate::setup;
@@ -65,9 +66,13 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
         "--test",
         "recover",
     ])))?;
+    step("first-boot service of Windows guests: the part that runs anywhere");
+    firstboot::test()?;
     if fast {
         return Ok(());
     }
+    step("first-boot service of Windows guests: built twice");
+    firstboot::test_build()?;
     step("documentation");
     run(cargo()
         .args([
@@ -193,6 +198,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-packages", &["refit-engine"]),
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
+    ("refit-ovf", &["refit-iso9660", "refit-machine"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
     (
         "refit-rules",
@@ -225,6 +231,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-image",
             "refit-kubevirt",
             "refit-machine",
+            "refit-ovf",
             "refit-v2v",
             "refit-virtio-win",
         ],
@@ -239,6 +246,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-fixups",
             "refit-hive",
             "refit-machine",
+            "refit-ovf",
             "refit-plugins",
             "refit-v2v",
             "refit-virtio-win",
