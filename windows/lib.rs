@@ -2,9 +2,24 @@
 
 use refit_engine::Fixup;
 
+mod adapters;
+pub mod clock;
+pub mod disks;
+#[path = "ghost-devices/mod.rs"]
+pub mod ghost_devices;
+pub mod network;
+mod parameters;
+mod tasks;
+
 /// Every built-in fixup of Windows guests. The engine puts them in the order of their phases; those of one
 /// phase stay in this order.
 #[must_use]
 pub fn all() -> Vec<&'static dyn Fixup> {
-    Vec::new()
+    vec![
+        &clock::WindowsClock,
+        &disks::WindowsDisks,
+        &network::WindowsNetwork,
+        // After `windows-network`, whose tasks say which old interfaces are no longer needed.
+        &ghost_devices::WindowsGhostDevices,
+    ]
 }
