@@ -391,6 +391,9 @@ impl Prepared {
         for step in &self.steps {
             step.execute(backend)?;
         }
+        let new = self.steps.iter().filter(|step| step.makes_new());
+        let new: Vec<&GuestPath> = new.map(|step| &step.path).collect();
+        backend.protect(&new)?;
         backend.sync()?;
         for entry in &self.undo.entries {
             ensure!(
@@ -404,6 +407,14 @@ impl Prepared {
 }
 
 impl Step {
+    /// Whether there is a file or directory afterwards that was not there before.
+    fn makes_new(&self) -> bool {
+        matches!(
+            self.action,
+            Action::Mkdir { .. } | Action::Write { new: true, .. }
+        )
+    }
+
     fn execute(&self, backend: &mut dyn Backend) -> anyhow::Result<()> {
         let path = &self.path;
         tracing::debug!(%path, "writing");

@@ -159,6 +159,13 @@ pub trait Backend {
     /// Sets one extended attribute of `path` itself.
     fn set_xattr(&mut self, path: &GuestPath, name: &[u8], value: &[u8]) -> anyhow::Result<()>;
 
+    /// Makes sure that what was created at `paths` can be changed by the guest's administrators alone, where
+    /// that does not follow from owner and mode.
+    fn protect(&mut self, paths: &[&GuestPath]) -> anyhow::Result<()> {
+        let _ = paths;
+        Ok(())
+    }
+
     /// Takes one extended attribute of `path` itself away.
     fn remove_xattr(&mut self, path: &GuestPath, name: &[u8]) -> anyhow::Result<()>;
 

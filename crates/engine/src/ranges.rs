@@ -69,10 +69,10 @@ mod tests {
             differing(&old, &new)
         };
         assert!(change(&[], old.len()).is_empty());
-        assert_eq!(change(&[5], old.len()), [0..PAGE]);
+        assert_eq!(change(&[5], old.len()), vec![0..PAGE; 1]);
         assert_eq!(
             change(&[0, PAGE * 10], old.len()),
-            [0..PAGE * 11],
+            vec![0..PAGE * 11; 1],
             "near ones are one"
         );
         assert_eq!(
@@ -81,7 +81,7 @@ mod tests {
         );
         assert_eq!(
             change(&[], old.len() + 10),
-            [old.len()..old.len() + 10],
+            vec![old.len()..old.len() + 10; 1],
             "what is longer"
         );
         assert!(change(&[], old.len() - PAGE).is_empty());

@@ -158,7 +158,7 @@ fn stage_files(kit: &mut Archive, backend: &GuestfsBackend, stage: &Stage) -> an
 }
 
 /// `text` as one word of a POSIX shell, whatever its bytes.
-fn quote(text: &[u8]) -> Vec<u8> {
+pub(super) fn quote(text: &[u8]) -> Vec<u8> {
     let mut quoted = vec![b'\''];
     for &byte in text {
         match byte {

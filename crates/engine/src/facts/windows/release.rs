@@ -1,50 +1,72 @@
 //! What a version of Windows is sold as.
 
-/// Version, the lowest build, the client's name, the server's name ("Windows 10 release information",
-/// "Windows Server release information", "Operating System Version" in Microsoft's documentation). Version
-/// 10.0 is told apart by its build alone; between two servers there were releases in the semi-annual channel,
-/// which have no name of their own and are taken for the one before.
-const RELEASES: &[(u32, u32, u32, Option<&str>, Option<&str>)] = &[
-    (5, 0, 0, Some("Windows 2000"), Some("Windows 2000 Server")),
-    (5, 1, 0, Some("Windows XP"), None),
+/// One release of Windows, or a client and a server that share a version.
+struct Release {
+    major: u32,
+    minor: u32,
+    /// The lowest build.
+    build: u32,
+    client: Option<&'static str>,
+    server: Option<&'static str>,
+}
+
+const fn release(
+    (major, minor, build): (u32, u32, u32),
+    client: Option<&'static str>,
+    server: Option<&'static str>,
+) -> Release {
+    Release {
+        major,
+        minor,
+        build,
+        client,
+        server,
+    }
+}
+
+/// In ascending order ("Windows 10 release information", "Windows Server release information", "Operating
+/// System Version" in Microsoft's documentation). Version 10.0 is told apart by its build alone; between two
+/// servers there were releases in the semi-annual channel, which have no name of their own and are taken for
+/// the one before.
+const RELEASES: &[Release] = &[
+    release((5, 0, 0), Some("Windows 2000"), Some("Windows 2000 Server")),
+    release((5, 1, 0), Some("Windows XP"), None),
     // The 64-bit client is built from the server.
-    (5, 2, 0, Some("Windows XP"), Some("Windows Server 2003")),
-    (6, 0, 0, Some("Windows Vista"), Some("Windows Server 2008")),
-    (6, 1, 0, Some("Windows 7"), Some("Windows Server 2008 R2")),
-    (6, 2, 0, Some("Windows 8"), Some("Windows Server 2012")),
-    (6, 3, 0, Some("Windows 8.1"), Some("Windows Server 2012 R2")),
-    (
-        10,
-        0,
-        10240,
+    release((5, 2, 0), Some("Windows XP"), Some("Windows Server 2003")),
+    release(
+        (6, 0, 0),
+        Some("Windows Vista"),
+        Some("Windows Server 2008"),
+    ),
+    release((6, 1, 0), Some("Windows 7"), Some("Windows Server 2008 R2")),
+    release((6, 2, 0), Some("Windows 8"), Some("Windows Server 2012")),
+    release(
+        (6, 3, 0),
+        Some("Windows 8.1"),
+        Some("Windows Server 2012 R2"),
+    ),
+    release(
+        (10, 0, 10240),
         Some("Windows 10"),
         Some("Windows Server 2016"),
     ),
-    (
-        10,
-        0,
-        17763,
+    release(
+        (10, 0, 17763),
         Some("Windows 10"),
         Some("Windows Server 2019"),
     ),
-    (
-        10,
-        0,
-        20348,
+    release(
+        (10, 0, 20348),
         Some("Windows 10"),
         Some("Windows Server 2022"),
     ),
-    (
-        10,
-        0,
-        22000,
+    release(
+        (10, 0, 22000),
         Some("Windows 11"),
         Some("Windows Server 2022"),
     ),
-    (
-        10,
-        0,
-        26100,
+    release(
+        (10, 0, 26100),
         Some("Windows 11"),
         Some("Windows Server 2025"),
     ),
@@ -52,11 +74,14 @@ const RELEASES: &[(u32, u32, u32, Option<&str>, Option<&str>)] = &[
 
 /// The name of this version.
 pub(super) fn name(major: u32, minor: u32, build: u32, server: bool) -> Option<&'static str> {
-    RELEASES
-        .iter()
-        .filter(|release| (release.0, release.1) == (major, minor) && release.2 <= build)
-        .next_back()
-        .and_then(|release| if server { release.4 } else { release.3 })
+    let release = RELEASES.iter().rfind(|release| {
+        (release.major, release.minor) == (major, minor) && release.build <= build
+    })?;
+    if server {
+        release.server
+    } else {
+        release.client
+    }
 }
 
 /// `product`, as the registry has it, with the release's right name: Windows 11 calls itself 10 there.
