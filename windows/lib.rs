@@ -5,6 +5,8 @@ use refit_engine::Fixup;
 mod adapters;
 pub mod clock;
 pub mod disks;
+#[path = "firstboot-service/mod.rs"]
+pub mod firstboot_service;
 #[path = "ghost-devices/mod.rs"]
 pub mod ghost_devices;
 pub mod network;
@@ -21,5 +23,7 @@ pub fn all() -> Vec<&'static dyn Fixup> {
         &network::WindowsNetwork,
         // After `windows-network`, whose tasks say which old interfaces are no longer needed.
         &ghost_devices::WindowsGhostDevices,
+        // The last: it installs the service if any other left a task.
+        &firstboot_service::WindowsFirstboot,
     ]
 }
