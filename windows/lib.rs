@@ -9,17 +9,24 @@ pub mod disks;
 pub mod firstboot_service;
 #[path = "ghost-devices/mod.rs"]
 pub mod ghost_devices;
+#[path = "guest-agent/mod.rs"]
+pub mod guest_agent;
 pub mod network;
 mod parameters;
 mod tasks;
+#[cfg(test)]
+mod testing;
+mod virtio;
 
 /// Every built-in fixup of Windows guests. The engine puts them in the order of their phases; those of one
 /// phase stay in this order.
 #[must_use]
 pub fn all() -> Vec<&'static dyn Fixup> {
     vec![
+        &virtio::Virtio,
         &clock::WindowsClock,
         &disks::WindowsDisks,
+        &guest_agent::WindowsGuestAgent,
         &network::WindowsNetwork,
         // After `windows-network`, whose tasks say which old interfaces are no longer needed.
         &ghost_devices::WindowsGhostDevices,
