@@ -89,6 +89,13 @@ fn install(
             mode: None,
         });
     }
+    // From an earlier conversion: it says that all is done.
+    let complete = format!("{FOLDER}/complete");
+    if guest.exists(complete.as_str())? {
+        changes.push(Change::Remove {
+            path: complete.as_str().into(),
+        });
+    }
     for set in windows.control_set_names() {
         changes.extend(service::changes(&system, &set, windows.system_drive.unwrap_or('C')));
     }
