@@ -13,6 +13,7 @@ use refit_engine::{
     Change, Evidence, Fixup, Guest, HiveName, Info, Proposal, Request, Verdict, WindowsFacts,
 };
 
+use crate::parameters;
 use crate::tasks::FOLDER;
 use program::{Arch, Missing};
 
@@ -30,7 +31,7 @@ impl Fixup for WindowsFirstboot {
         &INFO
     }
 
-    fn plan(&self, guest: &Guest<'_>, _request: &Request) -> anyhow::Result<Proposal> {
+    fn plan(&self, guest: &Guest<'_>, request: &Request) -> anyhow::Result<Proposal> {
         let Some(windows) = &guest.facts().windows else {
             let reason = "the guest is no Windows".to_owned();
             return Ok(Verdict::NotApplicable { reason }.into());
@@ -44,7 +45,8 @@ impl Fixup for WindowsFirstboot {
             .iter()
             .map(|task| Evidence::from([("task", task.clone())]))
             .collect();
-        let verdict = match program::find(guest.facts().arch.as_deref(), &program::places()) {
+        let given = parameters::text(self.info(), request, "directory");
+        let verdict = match program::find(guest.facts().arch.as_deref(), &program::places(given)) {
             Ok((arch, content)) => install(guest, windows, arch, content)?,
             Err(missing) => blocked(&missing, tasks.len()),
         };

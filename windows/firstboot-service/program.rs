@@ -81,9 +81,12 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Where to look, in this order: what the environment names (and then nowhere else), beside this
-/// program, in its prefix, in the distribution's place, and where a source tree builds it.
-pub(super) fn places() -> Vec<PathBuf> {
+/// Where to look, in this order: what is given or the environment names (and then nowhere else), beside
+/// this program, in its prefix, in the distribution's place, and where a source tree builds it.
+pub(super) fn places(given: &str) -> Vec<PathBuf> {
+    if !given.is_empty() {
+        return vec![given.into()];
+    }
     if let Some(named) = env::var_os(VARIABLE).filter(|named| !named.is_empty()) {
         return vec![named.into()];
     }
