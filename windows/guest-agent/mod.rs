@@ -59,7 +59,7 @@ impl Fixup for WindowsGuestAgent {
         }
         let Some(installer) = found else {
             return Ok(Proposal {
-                verdict: without_installer(present, &source, guest.facts().arch.as_deref()),
+                verdict: without_installer(present, guest.facts().arch.as_deref()),
                 evidence,
                 warnings: Vec::new(),
             });
@@ -67,7 +67,6 @@ impl Fixup for WindowsGuestAgent {
         evidence.push(Evidence::from([
             ("installer", installer.path.clone()),
             ("version", installer.version.clone().unwrap_or_else(|| "unknown".to_owned())),
-            ("source", source.path().display().to_string()),
         ]));
         let newer = match (&installer.version, &has) {
             (Some(offered), Some(has)) => version::is_newer(offered, has),
@@ -99,15 +98,15 @@ fn without_source(present: bool) -> Verdict {
     }
 }
 
-fn without_installer(present: bool, source: &Source, arch: Option<&str>) -> Verdict {
+fn without_installer(present: bool, arch: Option<&str>) -> Verdict {
     if present {
         let reason = "the guest agent is installed".to_owned();
         return Verdict::Fine { reason };
     }
     Verdict::Blocked {
         reason: format!(
-            "{} has no installer of the guest agent for {}; give a complete virtio-win (its folder guest-agent)",
-            source.path().display(),
+            "the drivers that are given have no installer of the guest agent for {}; give a complete virtio-win, with its \
+             folder guest-agent",
             arch.unwrap_or("an unknown architecture")
         ),
     }

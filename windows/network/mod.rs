@@ -68,6 +68,8 @@ struct Findings {
     warnings: Vec<String>,
     /// Cards with static addresses that no NIC was found for.
     lost: usize,
+    /// Teams, bridges and switches, which lose their cards.
+    teams: usize,
 }
 
 fn propose(guest: &Guest<'_>, found: Findings) -> anyhow::Result<Proposal> {
@@ -85,6 +87,12 @@ fn propose(guest: &Guest<'_>, found: Findings) -> anyhow::Result<Proposal> {
         Verdict::Blocked {
             reason: "the guest has static addresses, but it is not certain which NIC is to have them; the warnings \
                      say what to give"
+                .to_owned(),
+        }
+    } else if found.teams > 0 && found.tasks.is_empty() {
+        Verdict::Blocked {
+            reason: "the guest's addresses are those of a team, bridge or virtual switch, which Windows cannot move to \
+                     other NICs: give it the new ones after the first boot"
                 .to_owned(),
         }
     } else {
@@ -127,11 +135,14 @@ fn examine(system: &Hive, set: &str, nics: &[Nic]) -> Findings {
                  alone, and the new NIC has to be made a part of it by hand",
                 adapter.label()
             )),
-            Role::Compound(driver) => found.warnings.push(format!(
-                "{} is a team, bridge or virtual switch ({driver}): its settings stay, but it has to be given the \
-                 new NICs by hand",
-                adapter.label()
-            )),
+            Role::Compound(driver) => {
+                found.warnings.push(format!(
+                    "{} is a team, bridge or virtual switch ({driver}): its settings stay, but it has to be given \
+                     the new NICs by hand",
+                    adapter.label()
+                ));
+                found.teams += 1;
+            }
             Role::Software => {}
         }
     }
