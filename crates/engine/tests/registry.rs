@@ -247,6 +247,27 @@ fn a_damaged_hive_costs_only_what_it_holds() {
 }
 
 #[test]
+fn without_software_the_drivers_tell_the_version() {
+    let tree = Tree::new();
+    let mut system = system();
+    let mut version = vec![0; 48];
+    version[32..40].copy_from_slice(&[0x15, 3, 0x61, 0x4a, 0, 0, 10, 0]);
+    system
+        .set_value(
+            "DriverDatabase\\DriverPackages\\disk.inf_amd64_cc4dba2066ccf53c",
+            "Version",
+            &Value::binary(version),
+        )
+        .unwrap();
+    let config = tree.path("WINDOWS/system32/Config");
+    fs::write(config.join("system"), system.bytes()).unwrap();
+    fs::remove_file(config.join("SOFTWARE")).unwrap();
+    let facts = tree.facts();
+    assert_eq!(facts.version.as_deref(), Some("10.0.19041"));
+    assert_eq!(facts.product.as_deref(), Some("Windows Server 2019"));
+}
+
+#[test]
 fn changes_are_planned_written_checked_and_taken_back() {
     let tree = Tree::new();
     let before = tree.all();

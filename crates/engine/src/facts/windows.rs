@@ -272,6 +272,9 @@ impl WindowsFacts {
         .map(str::to_owned);
         self.server = text("Control\\ProductOptions", "ProductType")
             .is_some_and(|kind| !same_name(kind.as_bytes(), b"WinNT"));
+        if let Some((major, minor, build)) = version_of_drivers(system) {
+            (self.major, self.minor, self.build) = (major, minor, build);
+        }
         self.fast_startup =
             number("Control\\Session Manager\\Power", "HiberbootEnabled") == Some(1);
     }
@@ -284,12 +287,15 @@ impl WindowsFacts {
         let (major, minor) = version.split_once('.').unwrap_or_default();
         let of_text = |part: &str| part.parse().unwrap_or_default();
         // From Windows 10 on, CurrentVersion stays at 6.3.
-        self.major = number("CurrentMajorVersionNumber").unwrap_or_else(|| of_text(major));
-        self.minor = number("CurrentMinorVersionNumber").unwrap_or_else(|| of_text(minor));
-        self.build = ["CurrentBuildNumber", "CurrentBuild"]
-            .into_iter()
-            .find_map(|name| text(name)?.parse().ok())
-            .unwrap_or_default();
+        let major = number("CurrentMajorVersionNumber").unwrap_or_else(|| of_text(major));
+        if major > 0 {
+            self.major = major;
+            self.minor = number("CurrentMinorVersionNumber").unwrap_or_else(|| of_text(minor));
+            self.build = ["CurrentBuildNumber", "CurrentBuild"]
+                .into_iter()
+                .find_map(|name| text(name)?.parse().ok())
+                .unwrap_or_default();
+        }
         self.revision = number("UBR");
         self.display_version = text("DisplayVersion").or_else(|| text("ReleaseId"));
         self.service_pack = text("CSDVersion");
@@ -308,6 +314,23 @@ impl WindowsFacts {
             .filter(char::is_ascii_alphabetic)
             .map(|letter| letter.to_ascii_uppercase());
     }
+}
+
+/// The version of a Windows since 8 without its `SOFTWARE` hive: that of the driver for disks, which is Windows'
+/// own. The last eight bytes but eight of its package's `Version` are revision, build, minor and major
+/// version, as `DriverVer` in its INF file has them.
+fn version_of_drivers(system: &Hive) -> Option<(u32, u32, u32)> {
+    let packages = system.key("DriverDatabase\\DriverPackages")?;
+    let disk = packages.subkeys().find(|package| {
+        let name = package.name().to_ascii_lowercase();
+        name.starts_with("disk.inf_")
+    })?;
+    let version = disk.value("Version")?.data;
+    let part = |at: usize| -> Option<u32> {
+        let bytes = version.get(at..at + 2)?.try_into().ok()?;
+        Some(u16::from_le_bytes(bytes).into())
+    };
+    Some((part(38)?, part(36)?, part(34)?)).filter(|version| version.0 >= 6)
 }
 
 fn value(hive: &Hive, key: &str, name: &str) -> Option<Value> {

@@ -15,9 +15,8 @@ use crate::stage::Staged;
 /// Endings of a hive's transaction logs: two since Windows Vista, one before.
 const LOGS: [&str; 3] = [".LOG1", ".LOG2", ".LOG"];
 
-/// What to do about a hive whose last changes are lost.
-const RESTART: &str = "Start the guest once more where it ran and shut it down from within \
-                       (`shutdown /s /t 0`), then try again";
+/// Where profiles are: since Windows Vista, and before.
+const PROFILES: [&str; 2] = ["/Users", "/Documents and Settings"];
 
 /// A hive of the guest.
 #[derive(Debug, Clone)]
@@ -48,6 +47,24 @@ impl Guest<'_> {
             }
             _ => Ok(self.open_hive(&real)?.map(|opened| opened.hive)),
         }
+    }
+
+    /// The hives of users (`NTUSER.DAT`) in the usual places of profiles, that of new users among them.
+    ///
+    /// # Errors
+    /// If the guest cannot be read.
+    pub fn user_hives(&self) -> anyhow::Result<Vec<HiveName>> {
+        let mut found = Vec::new();
+        for profiles in PROFILES {
+            let profiles = GuestPath::from(profiles);
+            for profile in self.list(&profiles)? {
+                let hive = profiles.join(&profile.name).join("NTUSER.DAT");
+                let real = self.regular_file(&hive)?.map(HiveName::User);
+                // Some profiles are links to others.
+                found.extend(real.filter(|hive| !found.contains(hive)));
+            }
+        }
+        Ok(found)
     }
 
     /// Lays a change of the registry over the view; whether it makes a difference.
@@ -161,12 +178,8 @@ impl Guest<'_> {
             }
         }
         let slices: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
-        let hive = Hive::recover(content, &slices).with_context(|| {
-            format!(
-                "Windows was stopped before it had written all changes to it, and they cannot be \
-                 recovered from its logs. {RESTART}"
-            )
-        })?;
+        let hive = Hive::recover(content, &slices)
+            .context("recovering what Windows had not written to it yet")?;
         tracing::info!(hive = %real, "recovered a registry hive with its transaction logs");
         Ok(OpenedHive {
             hive: Rc::new(hive),
