@@ -66,7 +66,7 @@ pub(super) fn plan(
     }
     let sets = match &database {
         Database::Critical => registry.sets(),
-        Database::Drivers(_) => vec![current],
+        Database::Drivers(..) => vec![current],
     };
     for form in forms {
         if !sets.iter().all(|set| known(registry, set, form)) {

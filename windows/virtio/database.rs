@@ -19,19 +19,24 @@ const CONFIGURATION: &str = "refit_conf";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Database {
     Critical,
-    Drivers(HiveName),
+    /// In these hives; what is new goes into the first.
+    Drivers(HiveName, Option<HiveName>),
 }
 
 impl Database {
     /// By what the hives hold, as long as that agrees with the version; a Windows 8 or later without a
     /// `DriverDatabase` is no whole Windows, and gets what can be written.
     pub(super) fn of(registry: &Registry, windows: &Windows) -> Self {
-        if windows.version >= (6, 2) {
-            for hive in [HiveName::System, HiveName::Drivers] {
-                if registry.key(&hive, "DriverDatabase").is_some() {
-                    return Self::Drivers(hive);
-                }
-            }
+        let has = |hive: &HiveName| registry.key(hive, "DriverDatabase").is_some();
+        let second = Some(HiveName::Drivers).filter(has);
+        if windows.version < (6, 2) {
+            return Self::Critical;
+        }
+        if has(&HiveName::System) {
+            return Self::Drivers(HiveName::System, second);
+        }
+        if let Some(hive) = second {
+            return Self::Drivers(hive, None);
         }
         Self::Critical
     }
@@ -53,22 +58,10 @@ impl Database {
                     .filter_map(|entry| entry.value("Service")?.as_str())
                     .collect()
             }
-            Self::Drivers(hive) => {
-                let key = format!("DriverDatabase\\DeviceIds\\{bus}");
-                registry
-                    .key(hive, &key)
-                    .into_iter()
-                    .flat_map(|key| key.subkeys())
-                    .filter(|entry| begins_with(&entry.name(), device))
-                    .flat_map(|entry| {
-                        let id = format!("{bus}\\{}", entry.name());
-                        entry
-                            .values()
-                            .filter_map(|inf| service_of(registry, hive, &inf.name, &id))
-                            .collect::<Vec<_>>()
-                    })
-                    .collect()
-            }
+            Self::Drivers(first, second) => std::iter::once(first)
+                .chain(second)
+                .flat_map(|hive| in_driver_database(registry, hive, bus, device))
+                .collect(),
         }
     }
 
@@ -102,7 +95,7 @@ impl Database {
                     }
                 }
             }
-            Self::Drivers(hive) => {
+            Self::Drivers(hive, _) => {
                 let inf = format!("refit{}.inf", chosen.files.stem());
                 let label = format!("{inf}_{}_0000000000000000", windows.arch);
                 let package = format!("DriverDatabase\\DriverPackages\\{label}");
@@ -125,6 +118,25 @@ impl Database {
             }
         }
     }
+}
+
+/// Services of a device in the driver database of one hive.
+fn in_driver_database(
+    registry: &Registry,
+    hive: &HiveName,
+    bus: &str,
+    device: &str,
+) -> Vec<String> {
+    let key = format!("DriverDatabase\\DeviceIds\\{bus}");
+    let known = registry.key(hive, &key).into_iter();
+    let known = known.flat_map(|key| key.subkeys());
+    let mut services = Vec::new();
+    for entry in known.filter(|entry| begins_with(&entry.name(), device)) {
+        let id = format!("{bus}\\{}", entry.name());
+        let of_inf = |inf: &str| service_of(registry, hive, inf, &id);
+        services.extend(entry.values().filter_map(|inf| of_inf(&inf.name)));
+    }
+    services
 }
 
 /// The service that an INF file of the driver database has for an identifier.

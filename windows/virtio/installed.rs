@@ -55,8 +55,10 @@ impl Installed {
         }
         let folder = staging::folder(root);
         for device in DEVICES {
-            let inf = folder.join(format!("{}.inf", device.id));
-            note(&mut installed.staged, guest, windows, &inf)?;
+            let name = format!("{}.inf", device.id);
+            for inf in [folder.join(&name), folder.join(device.id).join(&name)] {
+                note(&mut installed.staged, guest, windows, &inf)?;
+            }
         }
         Ok(installed)
     }
@@ -69,11 +71,12 @@ impl Installed {
     /// Whether what is installed, or lies ready, is at least as new as `offered`; of two that lie ready the
     /// offered one is taken if they are equal, because then only their files tell whether they are.
     pub(super) fn keeps(&self, device: &str, offered: Option<DriverVer>) -> bool {
-        self.version(device).is_some_and(|own| Some(own) >= offered)
-            || self
-                .staged
-                .get(device)
-                .is_some_and(|own| Some(*own) > offered)
+        // What was built for a newer Windows is newer, whatever its date.
+        let rank = |version: DriverVer| (version.built_for(), version);
+        let offered = offered.map(rank);
+        let own = self.version(device).map(rank);
+        let staged = self.staged.get(device).copied().map(rank);
+        (own.is_some() && own >= offered) || staged > offered
     }
 }
 

@@ -14,7 +14,7 @@ mod target;
 
 use std::sync::LazyLock;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use refit_engine::{Fixup, Guest, Info, Os, Proposal, Request, Verdict};
 use refit_machine::{Devices, DiskBus, NicModel};
 use refit_virtio_win::{Source, choose};
@@ -45,16 +45,18 @@ impl Fixup for Virtio {
         if let Some(reason) = unusable(guest) {
             return Ok(Verdict::Blocked { reason }.into());
         }
-        let Some(mut registry) = Registry::open(guest)? else {
-            let reason = "the guest has no registry hive SYSTEM".to_owned();
-            return Ok(Verdict::Blocked { reason }.into());
+        let blocked = |error: anyhow::Error| {
+            let reason = format!("{error:#}");
+            Ok(Verdict::Blocked { reason }.into())
+        };
+        let mut registry = match Registry::open(guest) {
+            Ok(Some(registry)) => registry,
+            Ok(None) => return blocked(anyhow!("the guest has no registry hive SYSTEM")),
+            Err(error) => return blocked(error),
         };
         let windows = match target::windows(guest, &registry) {
             Ok(windows) => windows,
-            Err(error) => {
-                let reason = format!("{error:#}");
-                return Ok(Verdict::Blocked { reason }.into());
-            }
+            Err(error) => return blocked(error),
         };
         let source = request
             .virtio_win
@@ -117,7 +119,7 @@ impl Fixup for Virtio {
         if guest.facts().os != Some(Os::Windows) {
             return Ok(None);
         }
-        let Some(registry) = Registry::open(guest)? else {
+        let Ok(Some(registry)) = Registry::open(guest) else {
             return Ok(None);
         };
         let Ok(windows) = target::windows(guest, &registry) else {

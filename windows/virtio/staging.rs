@@ -36,13 +36,11 @@ pub(super) fn plan(
 ) -> anyhow::Result<()> {
     let facts = guest.facts().windows.as_ref();
     let folder = folder(&facts.context("the guest is no Windows")?.system_root);
-    let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    let mut infs: Vec<String> = Vec::new();
+    let mut staged = Staged::default();
     for choice in choices {
         let Ok(chosen) = &choice.driver else { continue };
-        let name = format!("{}.inf", chosen.files.stem());
         let offered = chosen.files.package.driver_ver;
-        if infs.contains(&name) || installed.keeps(choice.device.id, offered) {
+        if staged.has(chosen) || installed.keeps(choice.device.id, offered) {
             continue;
         }
         if !chosen.missing.is_empty() {
@@ -54,42 +52,69 @@ pub(super) fn plan(
             ));
             continue;
         }
-        let package = read(source, chosen, &name)?;
-        let other = package
-            .iter()
-            .find(|(name, content)| files.get(*name).is_some_and(|other| other != *content));
-        if let Some((other, _)) = other {
-            report.warn(format!(
-                "{} is not installed: {other} of another driver has the same name and other content",
-                chosen.files.inf
-            ));
-            continue;
-        }
-        files.extend(package);
-        infs.push(name);
+        staged.add(chosen, read(source, chosen)?);
     }
-    if infs.is_empty() {
+    if staged.infs.is_empty() {
         return Ok(());
     }
-    for (name, content) in files {
+    for (name, content) in staged.files {
         write(guest, registry, folder.join(name), content)?;
     }
-    add_device_path(registry, report);
-    // Before Vista there is no driver store to put them in: Plug and Play takes them from the folder.
+    add_device_path(registry, &staged.below, report);
+    // Before Vista there is no driver store to put them in: Plug and Play takes them from the folders.
     if windows.version >= (6, 0) {
-        write(guest, registry, TASK.into(), task(&infs).into_bytes())?;
+        let task = task(&staged.infs).into_bytes();
+        write(guest, registry, TASK.into(), task)?;
     }
-    report.staged(infs.len());
+    report.staged(staged.infs.len());
     Ok(())
 }
 
+/// What is to lie in the folder.
+#[derive(Debug, Default)]
+struct Staged {
+    /// Contents by the path below the folder.
+    files: BTreeMap<String, Vec<u8>>,
+    /// Paths of INF files below the folder, as Windows writes them.
+    infs: Vec<String>,
+    /// Folders below it that are needed.
+    below: Vec<String>,
+    /// Paths of the INF files in the source.
+    sources: Vec<String>,
+}
+
+impl Staged {
+    /// One package may be for several devices.
+    fn has(&self, chosen: &Chosen<'_>) -> bool {
+        self.sources.contains(&chosen.files.inf)
+    }
+
+    /// Adds a package. If a file of it has the name of another package's and not its content, it goes into a
+    /// folder of its own: the catalog signs just the file that came with it.
+    fn add(&mut self, chosen: &Chosen<'_>, package: BTreeMap<String, Vec<u8>>) {
+        let stem = chosen.files.stem();
+        let clash = package.iter().any(|(name, content)| {
+            let other = self.files.get(name);
+            other.is_some_and(|other| other != content)
+        });
+        if clash {
+            let files = package.into_iter();
+            let files = files.map(|(name, content)| (format!("{stem}/{name}"), content));
+            self.files.extend(files);
+            self.infs.push(format!("{stem}\\{stem}.inf"));
+            self.below.push(stem);
+        } else {
+            self.files.extend(package);
+            self.infs.push(format!("{stem}.inf"));
+        }
+        self.sources.push(chosen.files.inf.clone());
+    }
+}
+
 /// The files of a package by their names.
-fn read(
-    source: &Source,
-    chosen: &Chosen<'_>,
-    inf: &str,
-) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
-    let mut files = BTreeMap::from([(inf.to_owned(), source.read(&chosen.files.inf)?)]);
+fn read(source: &Source, chosen: &Chosen<'_>) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let inf = format!("{}.inf", chosen.files.stem());
+    let mut files = BTreeMap::from([(inf, source.read(&chosen.files.inf)?)]);
     for name in &chosen.present {
         if let Some(path) = chosen.files.beside.get(name) {
             files.insert(name.clone(), source.read(path)?);
@@ -114,7 +139,7 @@ fn write(
     Ok(())
 }
 
-fn add_device_path(registry: &mut Registry, report: &mut Report) {
+fn add_device_path(registry: &mut Registry, below: &[String], report: &mut Report) {
     let hive = &HiveName::Software;
     if registry.key(hive, VERSION).is_none() {
         report.warn(format!(
@@ -123,7 +148,7 @@ fn add_device_path(registry: &mut Registry, report: &mut Report) {
         return;
     }
     let value = registry.text(hive, VERSION, "DevicePath");
-    if let Some(value) = device_path::with_folder(value.as_deref()) {
+    if let Some(value) = device_path::with_folders(value.as_deref(), below) {
         registry.set(hive, VERSION, "DevicePath", Value::expand_sz(&value));
     }
 }
@@ -132,7 +157,7 @@ fn task(infs: &[String]) -> String {
     let mut task = "refit-task 1\nkind driver\ntitle Install the virtio drivers\n".to_owned();
     for inf in infs {
         // Writing to a string does not fail.
-        let _ = writeln!(task, r"inf %SystemRoot%\Drivers\VirtIO\{inf}");
+        let _ = writeln!(task, "inf {}\\{inf}", device_path::FOLDER);
     }
     task
 }
