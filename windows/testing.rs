@@ -60,8 +60,16 @@ impl Card {
                 ("NetLuidIndex", Value::dword(0x8000 + self.number)),
             ],
         );
-        set(hive, &format!(r"{class}\Ndi"), &[("Service", Value::sz("test"))]);
-        set(hive, &format!(r"{class}\Linkage"), &[("UpperBind", Value::multi_sz(bound))]);
+        set(
+            hive,
+            &format!(r"{class}\Ndi"),
+            &[("Service", Value::sz("test"))],
+        );
+        set(
+            hive,
+            &format!(r"{class}\Linkage"),
+            &[("UpperBind", Value::multi_sz(bound))],
+        );
         set(
             hive,
             &format!(r"Control\Network\{NET_CLASS}\{guid}\Connection"),
@@ -92,7 +100,11 @@ impl Card {
     /// Sets values of its IPv4 settings.
     pub(crate) fn ipv4(self, hive: &mut Hive, values: &[(&str, Value)]) {
         let guid = self.guid();
-        set(hive, &format!(r"Services\Tcpip\Parameters\Interfaces\{guid}"), values);
+        set(
+            hive,
+            &format!(r"Services\Tcpip\Parameters\Interfaces\{guid}"),
+            values,
+        );
     }
 
     /// Gives it one static address.
@@ -134,7 +146,14 @@ impl Card {
     }
 
     /// Gives it a persistent IPv6 route.
-    pub(crate) fn route(self, hive: &mut Hive, destination: &str, prefix: u8, hop: &str, metric: u8) {
+    pub(crate) fn route(
+        self,
+        hive: &mut Hive,
+        destination: &str,
+        prefix: u8,
+        hop: &str,
+        metric: u8,
+    ) {
         let destination: Ipv6Addr = destination.parse().unwrap();
         let hop: Ipv6Addr = hop.parse().unwrap();
         let luid = self.luid();
@@ -155,5 +174,9 @@ impl Card {
 }
 
 fn hex(parts: &[&[u8]]) -> String {
-    parts.concat().iter().map(|byte| format!("{byte:02x}")).collect()
+    parts
+        .concat()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -23,14 +23,25 @@ fn software_and_leftovers_are_no_cards() {
         card.enter(&mut hive);
     }
     // An instance without an interface, one that is no number, one whose GUID would leave its key.
-    set(&mut hive, r"Control\Class\{4d36e972-e325-11ce-bfc1-08002be10318}\0010", &[]);
-    set(&mut hive, r"Control\Class\{4d36e972-e325-11ce-bfc1-08002be10318}\Properties", &[]);
+    set(
+        &mut hive,
+        r"Control\Class\{4d36e972-e325-11ce-bfc1-08002be10318}\0010",
+        &[],
+    );
+    set(
+        &mut hive,
+        r"Control\Class\{4d36e972-e325-11ce-bfc1-08002be10318}\Properties",
+        &[],
+    );
     set(
         &mut hive,
         r"Control\Class\{4d36e972-e325-11ce-bfc1-08002be10318}\0011",
         &[("NetCfgInstanceId", Value::sz(r"{..}\..\Select"))],
     );
-    let roles: Vec<Role> = read(&hive, SET).into_iter().map(|adapter| adapter.role).collect();
+    let roles: Vec<Role> = read(&hive, SET)
+        .into_iter()
+        .map(|adapter| adapter.role)
+        .collect();
     assert_eq!(roles, instances.map(|(_, role)| role));
 }
 
@@ -51,25 +62,43 @@ fn an_adapter_is_put_together_from_everywhere() {
     assert_eq!(adapter.mac.unwrap().0.to_string(), "00:0c:29:66:1a:a2");
     // What Windows was told to use is not the card's own.
     let key = format!(r"Control\NetworkSetup2\Interfaces\{}\Kernel", card.guid());
-    set(&mut hive, &key, &[("CurrentAddress", Value::binary([2, 0, 0, 0, 0, 1]))]);
-    assert_eq!(read(&hive, SET)[0].mac.unwrap().0.to_string(), "00:0c:29:66:1a:a2");
+    set(
+        &mut hive,
+        &key,
+        &[("CurrentAddress", Value::binary([2, 0, 0, 0, 0, 1]))],
+    );
+    assert_eq!(
+        read(&hive, SET)[0].mac.unwrap().0.to_string(),
+        "00:0c:29:66:1a:a2"
+    );
     card.mac(&mut hive, [0, 0x0c, 0x29, 1, 2, 3]);
-    assert_eq!(read(&hive, SET)[0].mac.unwrap().0.to_string(), "00:0c:29:01:02:03");
+    assert_eq!(
+        read(&hive, SET)[0].mac.unwrap().0.to_string(),
+        "00:0c:29:01:02:03"
+    );
 }
 
 #[test]
 fn hints_of_the_machine() {
     let mut hive = hive();
     let duid = [0, 3, 0, 1, 0, 0x0c, 0x29, 1, 2, 3];
-    set(&mut hive, r"Services\Tcpip6\Parameters", &[("Dhcpv6DUID", Value::binary(duid))]);
+    set(
+        &mut hive,
+        r"Services\Tcpip6\Parameters",
+        &[("Dhcpv6DUID", Value::binary(duid))],
+    );
     for volume in [
         r"\??\Volume{11c333b2-468c-11e6-ba8e-000c29010203}",
         r"\??\Volume{11c333b2-468c-11e6-ba8e-000c29010204}",
         r"\??\Volume{11c333b2-468c-11e6-ba8e-806e6f6e6963}",
         r"\??\Volume{x}",
     ] {
-        hive.set_value("MountedDevices", volume, &Value::binary([])).unwrap();
+        hive.set_value("MountedDevices", volume, &Value::binary([]))
+            .unwrap();
     }
-    let found: Vec<String> = hints(&hive, SET).iter().map(|hint| hint.mac.to_string()).collect();
+    let found: Vec<String> = hints(&hive, SET)
+        .iter()
+        .map(|hint| hint.mac.to_string())
+        .collect();
     assert_eq!(found, ["00:0c:29:01:02:03", "00:0c:29:01:02:04"]);
 }

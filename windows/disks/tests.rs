@@ -19,9 +19,17 @@ fn the_policy_of_a_hive() {
     for (value, server, expected) in cases {
         let mut hive = hive();
         if let Some(value) = &value {
-            set(&mut hive, r"Services\partmgr\Parameters", &[("SanPolicy", value.clone())]);
+            set(
+                &mut hive,
+                r"Services\partmgr\Parameters",
+                &[("SanPolicy", value.clone())],
+            );
         }
-        assert_eq!(policy::read(&hive, SET, server), expected, "{value:?} {server}");
+        assert_eq!(
+            policy::read(&hive, SET, server),
+            expected,
+            "{value:?} {server}"
+        );
     }
 }
 
@@ -29,8 +37,16 @@ fn the_policy_of_a_hive() {
 fn a_node_of_a_cluster() {
     let mut hive = hive();
     assert!(!policy::is_clustered(&hive, SET));
-    set(&mut hive, r"Services\ClusSvc", &[("Start", Value::dword(4))]);
+    set(
+        &mut hive,
+        r"Services\ClusSvc",
+        &[("Start", Value::dword(4))],
+    );
     assert!(!policy::is_clustered(&hive, SET));
-    set(&mut hive, r"Services\ClusSvc", &[("Start", Value::dword(2))]);
+    set(
+        &mut hive,
+        r"Services\ClusSvc",
+        &[("Start", Value::dword(2))],
+    );
     assert!(policy::is_clustered(&hive, SET));
 }

@@ -99,7 +99,11 @@ fn install(
         });
     }
     for set in windows.control_set_names() {
-        changes.extend(service::changes(&system, &set, windows.system_drive.unwrap_or('C')));
+        changes.extend(service::changes(
+            &system,
+            &set,
+            windows.system_drive.unwrap_or('C'),
+        ));
     }
     if changes.is_empty() {
         return Ok(Verdict::Fine {

@@ -67,8 +67,10 @@ impl fmt::Display for Missing {
                 "the guest's architecture is not known, so no program can be chosen for it",
             ),
             Self::File(name, places) => {
-                let places: Vec<String> =
-                    places.iter().map(|place| place.display().to_string()).collect();
+                let places: Vec<String> = places
+                    .iter()
+                    .map(|place| place.display().to_string())
+                    .collect();
                 write!(
                     f,
                     "{name} is not here: build it with `cargo xtask firstboot`, or give its directory in \

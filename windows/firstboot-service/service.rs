@@ -25,7 +25,10 @@ pub(super) fn changes(system: &Hive, set: &str, drive: char) -> Vec<Change> {
 /// `CreateService` (winsvc.h) writes these: a process of its own, started by itself.
 fn values(drive: char) -> [(&'static str, Value); 8] {
     // In quotes: otherwise Windows would first try a program called C:\Program.exe.
-    let image = format!(r#""{drive}:\Program Files\refit\firstboot\{}" service"#, super::program::NAME);
+    let image = format!(
+        r#""{drive}:\Program Files\refit\firstboot\{}" service"#,
+        super::program::NAME
+    );
     [
         ("Type", Value::dword(0x10)),
         ("Start", Value::dword(2)),

@@ -31,18 +31,46 @@ fn fates(hive: &Hive, released: &[&str]) -> Vec<(String, bool)> {
 fn devices_by_class() {
     let mut hive = hive();
     let devices = [
-        (r"PCI\VEN_15AD&DEV_0405&SUBSYS_040515AD&REV_00\3&1", "{4d36e968-e325-11ce-bfc1-08002be10318}"),
-        (r"PCI\VEN_15AD&DEV_0740&SUBSYS_074015AD&REV_10\3&2", "{4d36e97d-e325-11ce-bfc1-08002be10318}"),
-        (r"PCI\VEN_15AD&DEV_07A0&SUBSYS_07A015AD&REV_01\3&3", "{4d36e97d-e325-11ce-bfc1-08002be10318}"),
-        (r"PCI\VEN_15AD&DEV_07C0&SUBSYS_07C015AD&REV_02\3&4", "{4D36E97B-E325-11CE-BFC1-08002BE10318}"),
-        (r"PCI\VEN_1AF4&DEV_1041&SUBSYS_11001AF4&REV_01\3&5", "{4d36e972-e325-11ce-bfc1-08002be10318}"),
-        (r"USB\VID_0E0F&PID_0003\6&1", "{36fc9e60-c465-11cf-8056-444553540000}"),
-        (r"USB\VID_0627&PID_0001\6&2", "{36fc9e60-c465-11cf-8056-444553540000}"),
+        (
+            r"PCI\VEN_15AD&DEV_0405&SUBSYS_040515AD&REV_00\3&1",
+            "{4d36e968-e325-11ce-bfc1-08002be10318}",
+        ),
+        (
+            r"PCI\VEN_15AD&DEV_0740&SUBSYS_074015AD&REV_10\3&2",
+            "{4d36e97d-e325-11ce-bfc1-08002be10318}",
+        ),
+        (
+            r"PCI\VEN_15AD&DEV_07A0&SUBSYS_07A015AD&REV_01\3&3",
+            "{4d36e97d-e325-11ce-bfc1-08002be10318}",
+        ),
+        (
+            r"PCI\VEN_15AD&DEV_07C0&SUBSYS_07C015AD&REV_02\3&4",
+            "{4D36E97B-E325-11CE-BFC1-08002BE10318}",
+        ),
+        (
+            r"PCI\VEN_1AF4&DEV_1041&SUBSYS_11001AF4&REV_01\3&5",
+            "{4d36e972-e325-11ce-bfc1-08002be10318}",
+        ),
+        (
+            r"USB\VID_0E0F&PID_0003\6&1",
+            "{36fc9e60-c465-11cf-8056-444553540000}",
+        ),
+        (
+            r"USB\VID_0627&PID_0001\6&2",
+            "{36fc9e60-c465-11cf-8056-444553540000}",
+        ),
         // Cannot be written in a task.
-        ("PCI\\VEN_15AD&DEV_0800 x\\3&6", "{36fc9e60-c465-11cf-8056-444553540000}"),
+        (
+            "PCI\\VEN_15AD&DEV_0800 x\\3&6",
+            "{36fc9e60-c465-11cf-8056-444553540000}",
+        ),
     ];
     for (instance, class) in devices {
-        set(&mut hive, &format!(r"Enum\{instance}"), &[("ClassGUID", Value::sz(class))]);
+        set(
+            &mut hive,
+            &format!(r"Enum\{instance}"),
+            &[("ClassGUID", Value::sz(class))],
+        );
     }
     let go = |id: &str, goes| (id.to_owned(), goes);
     assert_eq!(
@@ -61,17 +89,33 @@ fn devices_by_class() {
 fn a_card_goes_when_its_addresses_are_safe() {
     let mut hive = hive();
     CARD.enter(&mut hive);
-    assert_eq!(fates(&hive, &[]), [(CARD.instance.to_owned(), true)], "DHCP");
+    assert_eq!(
+        fates(&hive, &[]),
+        [(CARD.instance.to_owned(), true)],
+        "DHCP"
+    );
     CARD.address(&mut hive, "192.0.2.10", "255.255.255.0");
-    assert_eq!(fates(&hive, &[]), [(CARD.instance.to_owned(), false)], "nothing else knows them");
-    assert_eq!(fates(&hive, &[&CARD.guid()]), [(CARD.instance.to_owned(), true)]);
+    assert_eq!(
+        fates(&hive, &[]),
+        [(CARD.instance.to_owned(), false)],
+        "nothing else knows them"
+    );
+    assert_eq!(
+        fates(&hive, &[&CARD.guid()]),
+        [(CARD.instance.to_owned(), true)]
+    );
     // One from an earlier change of hardware, with the same address.
     OLDER.enter(&mut hive);
     OLDER.address(&mut hive, "192.0.2.10", "255.255.255.0");
-    let both = |goes| [(CARD.instance.to_owned(), goes), (OLDER.instance.to_owned(), goes)];
+    let both = |goes| {
+        [
+            (CARD.instance.to_owned(), goes),
+            (OLDER.instance.to_owned(), goes),
+        ]
+    };
     assert_eq!(fates(&hive, &[&CARD.guid()]), both(true));
     OLDER.address(&mut hive, "192.0.2.99", "255.255.255.0");
-    assert_eq!(fates(&hive, &[&CARD.guid()])[1].1, false);
+    assert!(!fates(&hive, &[&CARD.guid()])[1].1);
     // The new machine's NIC has it.
     let virtio = Card {
         number: 5,
@@ -87,5 +131,8 @@ fn a_card_goes_when_its_addresses_are_safe() {
 fn a_member_of_a_team_stays() {
     let mut hive = hive();
     CARD.enter_bound(&mut hive, &["NdisImPlatform"]);
-    assert_eq!(fates(&hive, &[&CARD.guid()]), [(CARD.instance.to_owned(), false)]);
+    assert_eq!(
+        fates(&hive, &[&CARD.guid()]),
+        [(CARD.instance.to_owned(), false)]
+    );
 }

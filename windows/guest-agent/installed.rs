@@ -25,7 +25,10 @@ pub(super) fn version(software: &Hive) -> Option<String> {
             let Some(version) = text(&product, "DisplayVersion").filter(|_| is_agent) else {
                 continue;
             };
-            if newest.as_ref().is_none_or(|known| super::version::is_newer(&version, known)) {
+            if newest
+                .as_ref()
+                .is_none_or(|known| super::version::is_newer(&version, known))
+            {
                 newest = Some(version);
             }
         }

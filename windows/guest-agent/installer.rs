@@ -33,7 +33,12 @@ pub(super) fn find(source: &Source, arch: Option<&str>) -> anyhow::Result<Option
         _ => return Ok(None),
     };
     for name in names {
-        let is_it = |path: &&str| path.rsplit('/').next().unwrap_or_default().eq_ignore_ascii_case(name);
+        let is_it = |path: &&str| {
+            path.rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .eq_ignore_ascii_case(name)
+        };
         let Some(path) = source.files().find(is_it) else {
             continue;
         };

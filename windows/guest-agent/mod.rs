@@ -8,9 +8,7 @@ mod version;
 
 use std::sync::LazyLock;
 
-use refit_engine::{
-    Change, Evidence, Fixup, Guest, HiveName, Info, Proposal, Request, Verdict,
-};
+use refit_engine::{Change, Evidence, Fixup, Guest, HiveName, Info, Proposal, Request, Verdict};
 use refit_virtio_win::Source;
 
 use crate::tasks::{FOLDER, Task};
@@ -53,7 +51,10 @@ impl Fixup for WindowsGuestAgent {
         let mut evidence = Vec::new();
         if present {
             evidence.push(Evidence::from([
-                ("installed", has.clone().unwrap_or_else(|| "unknown version".to_owned())),
+                (
+                    "installed",
+                    has.clone().unwrap_or_else(|| "unknown version".to_owned()),
+                ),
                 ("service", SERVICE.to_owned()),
             ]));
         }
@@ -66,7 +67,13 @@ impl Fixup for WindowsGuestAgent {
         };
         evidence.push(Evidence::from([
             ("installer", installer.path.clone()),
-            ("version", installer.version.clone().unwrap_or_else(|| "unknown".to_owned())),
+            (
+                "version",
+                installer
+                    .version
+                    .clone()
+                    .unwrap_or_else(|| "unknown".to_owned()),
+            ),
         ]));
         let newer = match (&installer.version, &has) {
             (Some(offered), Some(has)) => version::is_newer(offered, has),
@@ -112,11 +119,7 @@ fn without_installer(present: bool, arch: Option<&str>) -> Verdict {
     }
 }
 
-fn install(
-    guest: &Guest<'_>,
-    installer: &Installer,
-    upgrade: bool,
-) -> anyhow::Result<Verdict> {
+fn install(guest: &Guest<'_>, installer: &Installer, upgrade: bool) -> anyhow::Result<Verdict> {
     let target = format!("{FOLDER}/files/{}", installer.name);
     let mut task = Task::new(60, "guest-agent", "run");
     task.line("title", "Install the QEMU guest agent")?;
@@ -125,7 +128,12 @@ fn install(
         task.line("unless-service", SERVICE)?;
     }
     task.line("program", r"%SystemRoot%\System32\msiexec.exe")?;
-    for argument in ["/i", &format!(r"%Refit%\files\{}", installer.name), "/qn", "/norestart"] {
+    for argument in [
+        "/i",
+        &format!(r"%Refit%\files\{}", installer.name),
+        "/qn",
+        "/norestart",
+    ] {
         task.line("arg", argument)?;
     }
     // Windows Installer: done; a restart is wanted; another version is there already, a newer one.

@@ -26,10 +26,23 @@ mod tests {
 
     #[test]
     fn newer_versions() {
-        for (offered, has) in [("107.0.1", "107.0.0"), ("109.1", "99.9.9"), ("8.0", "7.9.9")] {
-            assert!(is_newer(offered, has) && !is_newer(has, offered), "{offered} {has}");
+        for (offered, has) in [
+            ("107.0.1", "107.0.0"),
+            ("109.1", "99.9.9"),
+            ("8.0", "7.9.9"),
+        ] {
+            assert!(
+                is_newer(offered, has) && !is_newer(has, offered),
+                "{offered} {has}"
+            );
         }
-        for (offered, has) in [("107.0.1", "107.0.1.4"), ("1", "1.0.0"), ("x", "1"), ("2", ""), ("", "1")] {
+        for (offered, has) in [
+            ("107.0.1", "107.0.1.4"),
+            ("1", "1.0.0"),
+            ("x", "1"),
+            ("2", ""),
+            ("", "1"),
+        ] {
             assert!(!is_newer(offered, has), "{offered:?} {has:?}");
         }
     }

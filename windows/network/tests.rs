@@ -38,8 +38,15 @@ fn texts(found: &Findings) -> Vec<&str> {
 
 /// The tasks without the lines that all have.
 fn lines(found: &Findings) -> Vec<Vec<&str>> {
-    let own = |line: &&str| !["refit-task", "kind ", "title ", "timeout "].iter().any(|all| line.starts_with(all));
-    texts(found).into_iter().map(|text| text.lines().filter(own).collect()).collect()
+    let own = |line: &&str| {
+        !["refit-task", "kind ", "title ", "timeout "]
+            .iter()
+            .any(|all| line.starts_with(all))
+    };
+    texts(found)
+        .into_iter()
+        .map(|text| text.lines().filter(own).collect())
+        .collect()
 }
 
 fn one_static() -> Hive {
@@ -56,9 +63,18 @@ fn everything_that_an_interface_can_have() {
     FIRST.ipv4(
         &mut hive,
         &[
-            ("IPAddress", Value::multi_sz(&["192.0.2.10", "192.0.2.11", "0.0.0.0"])),
-            ("SubnetMask", Value::multi_sz(&["255.255.255.0", "255.255.255.128", "0.0.0.0"])),
-            ("DefaultGateway", Value::multi_sz(&["192.0.2.1", "192.0.2.2"])),
+            (
+                "IPAddress",
+                Value::multi_sz(&["192.0.2.10", "192.0.2.11", "0.0.0.0"]),
+            ),
+            (
+                "SubnetMask",
+                Value::multi_sz(&["255.255.255.0", "255.255.255.128", "0.0.0.0"]),
+            ),
+            (
+                "DefaultGateway",
+                Value::multi_sz(&["192.0.2.1", "192.0.2.2"]),
+            ),
             ("DefaultGatewayMetric", Value::multi_sz(&["0", "20"])),
             ("NameServer", Value::sz("192.0.2.53,198.51.100.53")),
             ("Domain", Value::sz("example.net")),
@@ -67,18 +83,36 @@ fn everything_that_an_interface_can_have() {
             ("MTU", Value::dword(9000)),
         ],
     );
-    let netbt = format!(r"Services\NetBT\Parameters\Interfaces\Tcpip_{}", FIRST.guid());
+    let netbt = format!(
+        r"Services\NetBT\Parameters\Interfaces\Tcpip_{}",
+        FIRST.guid()
+    );
     let wins = Value::multi_sz(&["192.0.2.60"]);
-    set(&mut hive, &netbt, &[("NameServerList", wins), ("NetbiosOptions", Value::dword(2))]);
+    set(
+        &mut hive,
+        &netbt,
+        &[
+            ("NameServerList", wins),
+            ("NetbiosOptions", Value::dword(2)),
+        ],
+    );
     let ipv6 = format!(r"Services\Tcpip6\Parameters\Interfaces\{}", FIRST.guid());
-    set(&mut hive, &ipv6, &[("NameServer", Value::sz("2001:db8::53"))]);
+    set(
+        &mut hive,
+        &ipv6,
+        &[("NameServer", Value::sz("2001:db8::53"))],
+    );
     FIRST.ipv6(&mut hive, "2001:db8::10", 64);
     FIRST.route(&mut hive, "::", 0, "fe80::1", 0);
     FIRST.route(&mut hive, "2001:db8:1::", 48, "2001:db8::2", 7);
     // Of another interface, and of the machine.
     SECOND.ipv6(&mut hive, "2001:db8::99", 64);
     let routes = r"Services\Tcpip\Parameters\PersistentRoutes";
-    set(&mut hive, routes, &[("10.0.0.0,255.0.0.0,192.0.2.254,1", Value::sz(""))]);
+    set(
+        &mut hive,
+        routes,
+        &[("10.0.0.0,255.0.0.0,192.0.2.254,1", Value::sz(""))],
+    );
 
     let found = look(&hive, &[]);
     assert_eq!(found.warnings, Vec::<String>::new());
@@ -119,11 +153,17 @@ fn dhcp_needs_a_task_only_for_what_is_special() {
     SECOND.enter(&mut plain);
     SECOND.mac(&mut plain, MAC);
     // From before DHCP.
-    SECOND.ipv4(&mut plain, &[("IPAddress", Value::multi_sz(&["192.0.2.10"]))]);
+    SECOND.ipv4(
+        &mut plain,
+        &[("IPAddress", Value::multi_sz(&["192.0.2.10"]))],
+    );
     assert_eq!(lines(&look(&plain, &[])), Vec::<Vec<&str>>::new());
 
     let mut servers = plain;
-    SECOND.ipv4(&mut servers, &[("NameServer", Value::sz("192.0.2.53 192.0.2.54"))]);
+    SECOND.ipv4(
+        &mut servers,
+        &[("NameServer", Value::sz("192.0.2.53 192.0.2.54"))],
+    );
     assert_eq!(
         lines(&look(&servers, &[])),
         [[
@@ -157,11 +197,23 @@ fn hostile_values_are_told_and_left_out() {
             ("EnableDHCP", Value::dword(0)),
             (
                 "IPAddress",
-                Value::multi_sz(&["192.0.2.10", "1.2.3", "192.0.2.11\nkind run", "224.0.0.1", "192.0.2.12"]),
+                Value::multi_sz(&[
+                    "192.0.2.10",
+                    "1.2.3",
+                    "192.0.2.11\nkind run",
+                    "224.0.0.1",
+                    "192.0.2.12",
+                ]),
             ),
             (
                 "SubnetMask",
-                Value::multi_sz(&["255.255.255.0", "255.0.0.0", "255.0.0.0", "255.0.0.0", "255.0.255.0"]),
+                Value::multi_sz(&[
+                    "255.255.255.0",
+                    "255.0.0.0",
+                    "255.0.0.0",
+                    "255.0.0.0",
+                    "255.0.255.0",
+                ]),
             ),
             ("DefaultGateway", Value::multi_sz(&["$(calc)", "192.0.2.1"])),
             ("DefaultGatewayMetric", Value::multi_sz(&["x", "-1"])),
@@ -171,14 +223,25 @@ fn hostile_values_are_told_and_left_out() {
             ("MTU", Value::dword(70_000)),
         ],
     );
-    let netbt = format!(r"Services\NetBT\Parameters\Interfaces\Tcpip_{}", card.guid());
+    let netbt = format!(
+        r"Services\NetBT\Parameters\Interfaces\Tcpip_{}",
+        card.guid()
+    );
     let odd = Value::multi_sz(&["wins.example"]);
-    set(&mut hive, &netbt, &[("NameServerList", odd), ("NetbiosOptions", Value::dword(9))]);
+    set(
+        &mut hive,
+        &netbt,
+        &[("NameServerList", odd), ("NetbiosOptions", Value::dword(9))],
+    );
     card.ipv6(&mut hive, "2001:db8::10", 200);
     card.ipv6(&mut hive, "ff02::1", 64);
     card.route(&mut hive, "2001:db8::", 129, "fe80::1", 0);
     let routes = r"Control\Nsi\{eb004a01-9b1a-11d4-9123-0050047759bc}\16";
-    set(&mut hive, routes, &[("00ff", Value::binary([])), ("x", Value::binary([]))]);
+    set(
+        &mut hive,
+        routes,
+        &[("00ff", Value::binary([])), ("x", Value::binary([]))],
+    );
 
     let found = look(&hive, &[]);
     assert_eq!(
@@ -193,7 +256,12 @@ fn hostile_values_are_told_and_left_out() {
         ]]
     );
     assert_eq!(found.warnings.len(), 15, "{:#?}", found.warnings);
-    assert!(!found.warnings.iter().any(|warning| warning.contains(['\n', '\r', '\u{7}'])));
+    assert!(
+        !found
+            .warnings
+            .iter()
+            .any(|warning| warning.contains(['\n', '\r', '\u{7}']))
+    );
 }
 
 /// Which NIC takes over two cards whose MAC Windows did not record.
@@ -218,16 +286,27 @@ fn evidence_decides_which_nic_it_is() {
     let of = |first: &str, second: &str| {
         vec![
             (format!("mac {first}"), "address 192.0.2.10/24".to_owned()),
-            (format!("mac {second}"), "address 198.51.100.10/24".to_owned()),
+            (
+                format!("mac {second}"),
+                "address 198.51.100.10/24".to_owned(),
+            ),
         ]
     };
     assert_eq!(addresses(&[slot(a, 34), slot(b, 33)]), of(b, a));
     // By address, the other is then the only one left.
-    assert_eq!(addresses(&[nic(&format!("{a}=198.51.100.10/24")), nic(b)]), of(b, a));
+    assert_eq!(
+        addresses(&[nic(&format!("{a}=198.51.100.10/24")), nic(b)]),
+        of(b, a)
+    );
     // Nothing tells them apart.
     let found = look(&hive, &[nic(a), nic(b)]);
     assert_eq!((found.tasks.len(), found.lost), (0, 2));
-    assert!(found.warnings.iter().all(|warning| warning.contains("--nic")));
+    assert!(
+        found
+            .warnings
+            .iter()
+            .all(|warning| warning.contains("--nic"))
+    );
     let found = look(&hive, &[]);
     assert_eq!((found.tasks.len(), found.lost), (0, 2));
     assert_eq!(found.warnings.len(), 2);
@@ -244,17 +323,31 @@ fn a_recorded_mac_wins() {
         pci_slot: Some(33),
         ..nic("00:50:56:aa:bb:02")
     };
-    assert_eq!(mac(&[wrong_slot, nic("00:50:56:aa:bb:01")]), "mac 00:50:56:aa:bb:01");
+    assert_eq!(
+        mac(&[wrong_slot, nic("00:50:56:aa:bb:01")]),
+        "mac 00:50:56:aa:bb:01"
+    );
     let replaced = nic("00:50:56:aa:bb:01=>52:54:00:00:00:01");
-    assert_eq!(mac(&[nic("52:54:00:00:00:02"), replaced]), "mac 52:54:00:00:00:01");
+    assert_eq!(
+        mac(&[nic("52:54:00:00:00:02"), replaced]),
+        "mac 52:54:00:00:00:01"
+    );
     // The only pair, against the record: said.
     let found = look(&hive, &[nic("52:54:00:00:00:02")]);
     assert_eq!(lines(&found)[0][0], "mac 52:54:00:00:00:02");
-    assert!(found.warnings[0].contains("00:50:56:aa:bb:01"), "{:?}", found.warnings);
+    assert!(
+        found.warnings[0].contains("00:50:56:aa:bb:01"),
+        "{:?}",
+        found.warnings
+    );
     // Two that neither is.
     let found = look(&hive, &[nic("52:54:00:00:00:02"), nic("52:54:00:00:00:03")]);
     assert_eq!((found.tasks.len(), found.lost), (0, 1));
-    assert!(found.warnings[0].contains("--nic 00:50:56:aa:bb:01=>NEW"), "{:?}", found.warnings);
+    assert!(
+        found.warnings[0].contains("--nic 00:50:56:aa:bb:01=>NEW"),
+        "{:?}",
+        found.warnings
+    );
 }
 
 #[test]
@@ -272,26 +365,50 @@ fn the_users_addresses_win() {
     FIRST.ipv6(&mut hive, "2001:db8::10", 64);
     let settings = |text: &str| {
         let found = look(&hive, &[nic(text)]);
-        let task = lines(&found)[0][3..].iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+        let task = lines(&found)[0][3..]
+            .iter()
+            .map(|line| (*line).to_owned())
+            .collect::<Vec<_>>();
         (task, found.warnings.len())
     };
     let (same, warnings) = settings("00:50:56:aa:bb:01=192.0.2.20/24,192.0.2.1");
     assert_eq!(
         same,
-        ["dhcp4 no", "address 192.0.2.20/24", "address 2001:db8::10/64", "gateway 192.0.2.1 5", "dns 192.0.2.53"]
+        [
+            "dhcp4 no",
+            "address 192.0.2.20/24",
+            "address 2001:db8::10/64",
+            "gateway 192.0.2.1 5",
+            "dns 192.0.2.53"
+        ]
     );
     assert_eq!(warnings, 0);
     let (moved, warnings) = settings("00:50:56:aa:bb:01=203.0.113.20/24");
     assert_eq!(
         moved,
-        ["dhcp4 no", "address 203.0.113.20/24", "address 2001:db8::10/64", "dns 192.0.2.53"]
+        [
+            "dhcp4 no",
+            "address 203.0.113.20/24",
+            "address 2001:db8::10/64",
+            "dns 192.0.2.53"
+        ]
     );
     assert_eq!(warnings, 1, "the old gateway cannot be reached");
     // A NIC that had no card.
-    let found = look(&hive, &[nic("00:50:56:aa:bb:01"), nic("52:54:00:00:00:07=203.0.113.7/24")]);
+    let found = look(
+        &hive,
+        &[
+            nic("00:50:56:aa:bb:01"),
+            nic("52:54:00:00:00:07=203.0.113.7/24"),
+        ],
+    );
     assert_eq!(
         lines(&found)[1],
-        ["mac 52:54:00:00:00:07", "dhcp4 no", "address 203.0.113.7/24"]
+        [
+            "mac 52:54:00:00:00:07",
+            "dhcp4 no",
+            "address 203.0.113.7/24"
+        ]
     );
 }
 
@@ -304,10 +421,16 @@ fn a_nic_that_has_them_already_is_left_alone() {
     assert_eq!(look(&hive, &[]).tasks.len(), 1, "it has come up with DHCP");
     VIRTIO.address(&mut hive, "192.0.2.10", "255.255.255.0");
     let found = look(&hive, &[]);
-    assert_eq!((found.tasks.len(), found.done, found.warnings.len()), (0, 1, 0));
+    assert_eq!(
+        (found.tasks.len(), found.done, found.warnings.len()),
+        (0, 1, 0)
+    );
     VIRTIO.address(&mut hive, "192.0.2.77", "255.255.255.0");
     let found = look(&hive, &[]);
-    assert_eq!((found.tasks.len(), found.done, found.warnings.len()), (0, 1, 1));
+    assert_eq!(
+        (found.tasks.len(), found.done, found.warnings.len()),
+        (0, 1, 1)
+    );
 }
 
 #[test]
@@ -324,7 +447,11 @@ fn teams_are_left_alone() {
     };
     team.enter(&mut hive);
     team.address(&mut hive, "192.0.2.10", "255.255.255.0");
-    set(&mut hive, &team.class(), &[("ComponentId", Value::sz(r"COMPOSITEBUS\MS_IMPLAT_MP"))]);
+    set(
+        &mut hive,
+        &team.class(),
+        &[("ComponentId", Value::sz(r"COMPOSITEBUS\MS_IMPLAT_MP"))],
+    );
     let found = look(&hive, &[]);
     assert_eq!(found.tasks.len(), 0);
     assert_eq!(found.warnings.len(), 3, "{:#?}", found.warnings);
@@ -339,8 +466,15 @@ fn what_is_left_over_from_before_is_not_carried_over() {
     SECOND.mac(&mut hive, OTHER_MAC);
     SECOND.address(&mut hive, "192.0.2.10", "255.255.255.0");
     let found = look(&hive, &[]);
-    assert_eq!((found.tasks.len(), found.warnings.len()), (2, 1), "both may be there");
-    let dates = format!(r"Enum\{}\Properties\{{83da6326-97a6-4088-9453-a1923f573b29}}", FIRST.instance);
+    assert_eq!(
+        (found.tasks.len(), found.warnings.len()),
+        (2, 1),
+        "both may be there"
+    );
+    let dates = format!(
+        r"Enum\{}\Properties\{{83da6326-97a6-4088-9453-a1923f573b29}}",
+        FIRST.instance
+    );
     for (property, time) in [("0066", 1_u64), ("0067", 2)] {
         let date = Value::binary(time.to_le_bytes());
         set(&mut hive, &format!(r"{dates}\{property}"), &[("", date)]);
@@ -357,12 +491,21 @@ fn what_a_task_cannot_say_is_said() {
     FIRST.mac(&mut hive, MAC);
     FIRST.address(&mut hive, "192.0.2.10", "255.255.255.0");
     set(&mut hive, "Services\\Tcpip6", &[("Start", Value::dword(1))]);
-    set(&mut hive, &FIRST.class(), &[("NetworkAddress", Value::sz("02005056AABB"))]);
+    set(
+        &mut hive,
+        &FIRST.class(),
+        &[("NetworkAddress", Value::sz("02005056AABB"))],
+    );
     let balanced = format!(r"Services\WLBS\Parameters\Interface\{}", FIRST.guid());
     set(&mut hive, &balanced, &[]);
     let found = look(&hive, &[]);
     assert_eq!(found.tasks.len(), 1);
-    for (warning, word) in found.warnings.iter().zip(["02:00:50:56:aa:bb", "IPv6", "Load Balancing"]) {
+    for (warning, word) in
+        found
+            .warnings
+            .iter()
+            .zip(["02:00:50:56:aa:bb", "IPv6", "Load Balancing"])
+    {
         assert!(warning.contains(word), "{warning}");
     }
     assert_eq!(found.warnings.len(), 3);
