@@ -1,6 +1,6 @@
 //! What a task can do.
 
-use super::fields::{number, Fields};
+use super::fields::{Fields, number};
 use super::network::Network;
 use super::registry::{self, Edit};
 use crate::mac::Mac;
@@ -118,7 +118,11 @@ impl Kind {
             },
             "network" => Self::Network(Box::new(Network::parse(fields)?)),
             "online-disks" => Self::OnlineDisks(OnlineDisks {
-                letters: fields.many("letter").iter().map(|v| letter(v)).collect::<Result<_, _>>()?,
+                letters: fields
+                    .many("letter")
+                    .iter()
+                    .map(|v| letter(v))
+                    .collect::<Result<_, _>>()?,
                 san_policy: fields.number("san-policy", 1, 4)?,
             }),
             "run" => Self::Run(program(fields, "program", &[".exe"])?),
@@ -227,7 +231,10 @@ fn has_suffix(path: &str, suffixes: &[&str]) -> bool {
 fn program(fields: &mut Fields, key: &str, suffixes: &[&str]) -> Result<Program, String> {
     let path = fields.path(key)?.ok_or_else(|| format!("{key}: missing"))?;
     if !has_suffix(&path, suffixes) {
-        return Err(format!("{key}: does not end in {}: {path}", suffixes.join(" or ")));
+        return Err(format!(
+            "{key}: does not end in {}: {path}",
+            suffixes.join(" or ")
+        ));
     }
     Ok(Program {
         path,
@@ -269,7 +276,10 @@ fn script(fields: &mut Fields) -> Result<Script, String> {
         // cmd looks for these even between quotation marks.
         let own = crate::vars::strip(&program.path).unwrap_or(&program.path);
         if own.contains(['&', '^', '!', '%']) {
-            return Err(format!("script: a character that cmd interprets: {}", program.path));
+            return Err(format!(
+                "script: a character that cmd interprets: {}",
+                program.path
+            ));
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || "_.,:/\\=+@-".contains(c);
         if program.args.iter().any(|arg| !arg.chars().all(plain)) {
@@ -312,7 +322,8 @@ mod tests {
 
     #[test]
     fn drivers_and_devices() {
-        let found = kind("kind driver\ninf-dir %SystemRoot%\\Drivers\\VirtIO\ninf C:\\a.INF").unwrap();
+        let found =
+            kind("kind driver\ninf-dir %SystemRoot%\\Drivers\\VirtIO\ninf C:\\a.INF").unwrap();
         assert_eq!(
             found,
             Kind::Driver(Driver {
@@ -328,8 +339,17 @@ mod tests {
                 ids: vec!["PCI\\VEN_15AD".into()]
             })
         );
-        for id in ["PCI\\", "PCI\\V", "\\VEN_15AD", "VEN_15AD&DEV_07B0", "PCIVEN15\\"] {
-            assert!(kind(&format!("kind remove-devices\nhardware-id {id}")).is_err(), "{id}");
+        for id in [
+            "PCI\\",
+            "PCI\\V",
+            "\\VEN_15AD",
+            "VEN_15AD&DEV_07B0",
+            "PCIVEN15\\",
+        ] {
+            assert!(
+                kind(&format!("kind remove-devices\nhardware-id {id}")).is_err(),
+                "{id}"
+            );
         }
     }
 
@@ -342,7 +362,10 @@ mod tests {
             panic!()
         };
         assert_eq!(disks.san_policy, Some(1));
-        assert_eq!(disks.letters[0].partition, Partition::Mbr(0x1a2b_3c4d, 1 << 20));
+        assert_eq!(
+            disks.letters[0].partition,
+            Partition::Mbr(0x1a2b_3c4d, 1 << 20)
+        );
         let Partition::Gpt(bytes) = disks.letters[1].partition else {
             panic!()
         };
@@ -358,7 +381,10 @@ mod tests {
             "san-policy 0",
             "san-policy 5",
         ] {
-            assert!(kind(&format!("kind online-disks\n{line}")).is_err(), "{line}");
+            assert!(
+                kind(&format!("kind online-disks\n{line}")).is_err(),
+                "{line}"
+            );
         }
     }
 
@@ -386,7 +412,9 @@ mod tests {
 
     #[test]
     fn scripts() {
-        assert!(kind("kind script\ninterpreter cmd\nscript %Refit%\\files\\a.cmd\narg a=1").is_ok());
+        assert!(
+            kind("kind script\ninterpreter cmd\nscript %Refit%\\files\\a.cmd\narg a=1").is_ok()
+        );
         assert!(kind("kind script\ninterpreter powershell\nscript C:\\a.ps1\narg $x; 'y'").is_ok());
         for lines in [
             "interpreter cmd\nscript C:\\a.ps1",
@@ -405,11 +433,21 @@ mod tests {
 
     #[test]
     fn files() {
-        for path in ["C:\\Program Files\\Guestfs", "%SystemRoot%\\Drivers", "%Refit%\\files"] {
-            assert!(kind(&format!("kind remove-files\npath {path}")).is_ok(), "{path}");
+        for path in [
+            "C:\\Program Files\\Guestfs",
+            "%SystemRoot%\\Drivers",
+            "%Refit%\\files",
+        ] {
+            assert!(
+                kind(&format!("kind remove-files\npath {path}")).is_ok(),
+                "{path}"
+            );
         }
         for path in ["C:\\Windows", "%SystemDrive%\\Users", "C:", "C:\\"] {
-            assert!(kind(&format!("kind remove-files\npath {path}")).is_err(), "{path}");
+            assert!(
+                kind(&format!("kind remove-files\npath {path}")).is_err(),
+                "{path}"
+            );
         }
     }
 }

@@ -143,8 +143,16 @@ mod tests {
     fn names() {
         assert_eq!(id("20-virtio-win.task"), Some("virtio-win"));
         for name in [
-            "20-.task", "2-a.task", "200-a.task", "20-A.task", "20_a.task", "20-a.tasks",
-            "20-a b.task", "20-..\\a.task", "-a.task", ".task",
+            "20-.task",
+            "2-a.task",
+            "200-a.task",
+            "20-A.task",
+            "20_a.task",
+            "20-a.tasks",
+            "20-a b.task",
+            "20-..\\a.task",
+            "-a.task",
+            ".task",
         ] {
             assert_eq!(id(name), None, "{name}");
         }
@@ -180,7 +188,10 @@ mod tests {
             ("kind wait-pnp\nattempts 0", "attempts"),
             ("kind wait-pnp\nattempts 11", "attempts"),
             ("kind wait-pnp\nattempts +1", "attempts"),
-            ("kind wait-pnp\nattempts 1\nattempts 1", "attempts: more than once"),
+            (
+                "kind wait-pnp\nattempts 1\nattempts 1",
+                "attempts: more than once",
+            ),
             ("kind wait-pnp\ntimeout 99999999999999999999", "timeout"),
             ("kind wait-pnp\nretry later", "retry"),
             ("kind wait-pnp\nreboot", "line 3"),

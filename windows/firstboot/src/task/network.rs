@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
-use super::fields::{number, Fields};
+use super::fields::{Fields, number};
 use super::kinds::is_guid;
 use crate::mac::Mac;
 
@@ -92,28 +92,6 @@ impl Netbios {
 }
 
 impl Network {
-    /// Settings that change nothing.
-    pub fn new(mac: Mac) -> Self {
-        Self {
-            mac,
-            name: None,
-            dhcp4: None,
-            addresses: Vec::new(),
-            gateways: Vec::new(),
-            routes: Vec::new(),
-            dns: Vec::new(),
-            dns_suffix: None,
-            dns_search: Vec::new(),
-            dns_register: None,
-            wins: Vec::new(),
-            netbios: None,
-            metric: None,
-            mtu: None,
-            from_interface: None,
-            release: Vec::new(),
-        }
-    }
-
     pub(super) fn parse(fields: &mut Fields) -> Result<Self, String> {
         let network = Self {
             mac: fields.required("mac")?.parse()?,
@@ -122,7 +100,11 @@ impl Network {
             addresses: fields.parsed("address")?,
             gateways: fields.parsed("gateway")?,
             routes: fields.parsed("route")?,
-            dns: fields.many("dns").iter().map(|text| host("dns", text)).collect::<Result<_, _>>()?,
+            dns: fields
+                .many("dns")
+                .iter()
+                .map(|text| host("dns", text))
+                .collect::<Result<_, _>>()?,
             dns_suffix: fields.one("dns-suffix")?,
             dns_search: fields.many("dns-search"),
             dns_register: fields.yes_no("dns-register")?,
@@ -132,7 +114,11 @@ impl Network {
                 Some("default") => Some(Netbios::Default),
                 Some("enabled") => Some(Netbios::Enabled),
                 Some("disabled") => Some(Netbios::Disabled),
-                Some(other) => return Err(format!("netbios: not default, enabled or disabled: {other}")),
+                Some(other) => {
+                    return Err(format!(
+                        "netbios: not default, enabled or disabled: {other}"
+                    ));
+                }
             },
             metric: fields.number("metric", 1, 9999)?,
             mtu: fields.number("mtu", 576, 65535)?,
@@ -146,12 +132,15 @@ impl Network {
     fn check(&self) -> Result<(), String> {
         if let Some(name) = &self.name {
             // ncpa.cpl refuses these, and netsh would take the first for a file.
-            if name.chars().count() > 255 || name.contains(['\\', '/', ':', '*', '?', '"', '<', '>', '|']) {
+            if name.chars().count() > 255
+                || name.contains(['\\', '/', ':', '*', '?', '"', '<', '>', '|'])
+            {
                 return Err(format!("name: not the name of a connection: {name}"));
             }
         }
         for suffix in self.dns_suffix.iter().chain(&self.dns_search) {
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+            let plain =
+                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
             if suffix.len() > 253 || !suffix.bytes().all(plain) {
                 return Err(format!("not a DNS suffix: {suffix}"));
             }
@@ -196,7 +185,9 @@ impl FromStr for Prefix {
         let (address, length) = text.split_once('/').ok_or_else(wrong)?;
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         let bits = if address.is_ipv4() { 32 } else { 128 };
-        let length = number(length).filter(|length| *length <= bits).ok_or_else(wrong)?;
+        let length = number(length)
+            .filter(|length| *length <= bits)
+            .ok_or_else(wrong)?;
         Ok(Self { address, length })
     }
 }

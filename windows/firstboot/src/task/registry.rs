@@ -1,6 +1,6 @@
 //! Edits of the registry.
 
-use super::fields::{number, Field};
+use super::fields::{Field, number};
 
 /// One edit below `HKEY_LOCAL_MACHINE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,12 @@ pub enum Data {
 pub(super) fn parse(fields: Vec<Field>) -> Result<Vec<Edit>, String> {
     let mut edits: Vec<Edit> = Vec::new();
     let mut current: Option<String> = None;
-    for Field { line, key: word, value } in fields {
+    for Field {
+        line,
+        key: word,
+        value,
+    } in fields
+    {
         let at = |error: String| format!("line {line}: {error}");
         if word == "key" {
             let key = local_machine(&value).map_err(at)?;
@@ -136,7 +141,11 @@ fn data(word: &str, text: &str) -> Result<Data, String> {
         "sz" => Data::Sz(text.to_owned()),
         "expand-sz" => Data::ExpandSz(text.to_owned()),
         "multi-sz" if !text.is_empty() => Data::MultiSz(vec![text.to_owned()]),
-        "dword" => Data::Dword(integer(text).and_then(|n| u32::try_from(n).ok()).ok_or_else(wrong)?),
+        "dword" => Data::Dword(
+            integer(text)
+                .and_then(|n| u32::try_from(n).ok())
+                .ok_or_else(wrong)?,
+        ),
         "qword" => Data::Qword(integer(text).ok_or_else(wrong)?),
         "binary" => Data::Binary(bytes(text).ok_or_else(wrong)?),
         "multi-sz" => return Err(wrong()),
