@@ -384,7 +384,7 @@ pub fn inherit(want: &Network, earlier: &Earlier) -> Network {
         let prefix = |(address, mask): (&String, &String)| {
             let address: Ipv4Addr = address.parse().ok()?;
             let prefix = Prefix::from_mask(address, mask.parse().ok()?)?;
-            (!address.is_unspecified()).then(|| prefix)
+            (!address.is_unspecified()).then_some(prefix)
         };
         let found = earlier
             .addresses

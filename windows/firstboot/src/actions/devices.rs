@@ -30,7 +30,7 @@ pub fn wait(macs: &[Mac], deadline: Instant) -> Result {
             .copied()
             .collect()
     };
-    match poll(deadline, || missing().is_empty().then(|| ())) {
+    match poll(deadline, || missing().is_empty().then_some(())) {
         Some(()) => Ok(Done::new("settled")),
         None => {
             let list: Vec<String> = missing().iter().map(Mac::to_string).collect();

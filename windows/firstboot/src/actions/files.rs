@@ -62,6 +62,8 @@ pub fn remove_tree(path: &Path, later: &mut u32) -> std::result::Result<(), Stri
     };
     let mut permissions = meta.permissions();
     if permissions.readonly() {
+        // Clippy warns of what this does on Unix.
+        #[allow(clippy::permissions_set_readonly_false)]
         permissions.set_readonly(false);
         // If that fails, removing says so.
         let _ = fs::set_permissions(path, permissions);

@@ -138,7 +138,7 @@ fn has_addresses(want: &Network, deadline: Instant) -> bool {
                 || (!adapter.interface.up && configured.contains(prefix))
         })
     };
-    poll(deadline, || there().then(|| ())).is_some()
+    poll(deadline, || there().then_some(())).is_some()
 }
 
 /// The static IPv4 addresses that the registry has for an interface.

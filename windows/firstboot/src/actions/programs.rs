@@ -24,10 +24,7 @@ pub fn script(script: &Script, folders: &Folders) -> Result {
             command = Command::new(format!("{system32}\\cmd.exe"));
             // With /s cmd takes away the outer quotation marks and looks at nothing else. The task's
             // parser lets nothing through that means something to cmd.
-            let line: String = arguments
-                .iter()
-                .map(|argument| format!(" {argument}"))
-                .collect();
+            let line: String = arguments.iter().map(|argument| word(argument)).collect();
             command.raw_arg(format!("/d /s /c \"\"{path}\"{line}\""));
         }
         Interpreter::PowerShell => {
@@ -46,6 +43,14 @@ pub fn script(script: &Script, folders: &Folders) -> Result {
         }
     }
     finish(command, &script.program, folders)
+}
+
+/// An argument of a script; cmd separates words at these characters, too.
+fn word(argument: &str) -> String {
+    match argument.contains([',', '=']) {
+        true => format!(" \"{argument}\""),
+        false => format!(" {argument}"),
+    }
 }
 
 fn expanded(program: &Program, folders: &Folders) -> Vec<String> {

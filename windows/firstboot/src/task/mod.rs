@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use self::fields::Fields;
 pub use self::kinds::{Driver, Interpreter, Kind, Letter, OnlineDisks, Partition, Program, Script};
-pub use self::network::{Gateway, Netbios, Network, Prefix, Route};
+pub use self::network::{Gateway, Netbios, Network, Prefix};
 pub use self::registry::{Data, Edit};
 
 /// First line of every file.

@@ -3,9 +3,7 @@
 use std::io;
 use std::ptr::{null, null_mut};
 
-use super::{
-    ERROR_FILE_NOT_FOUND, ERROR_MORE_DATA, Handle, check_code, narrow, wide,
-};
+use super::{ERROR_FILE_NOT_FOUND, ERROR_MORE_DATA, Handle, check_code, narrow, wide};
 use crate::task::Data;
 
 /// `HKEY_LOCAL_MACHINE`: a number that is a handle, sign-extended.
