@@ -43,8 +43,43 @@ const TESTS: &[&str] = &[
     "xz-utils",
     "zstd",
 ];
+/// What builds the first-boot service of Windows guests and runs it.
+const FIRSTBOOT: &[&str] = &[
+    "gcc-mingw-w64-i686",
+    "gcc-mingw-w64-x86-64",
+    "libstd-rust-dev-windows",
+    // Rust's library for 32-bit Windows; Debian has it in the package of its 32-bit x86 port.
+    "libstd-rust-dev-windows:i386",
+    "rustc",
+    "wine64",
+];
 /// qemu comes as one set from one suite: its parts refuse each other's versions.
 const QEMU: &[&str] = &["qemu-system-x86", "qemu-utils"];
+
+/// Installs what the first-boot service needs.
+pub fn firstboot_if_needed() -> anyhow::Result<()> {
+    let mut missing: Vec<&str> = Vec::new();
+    for package in FIRSTBOOT {
+        if installed_version(package)?.is_none() {
+            missing.push(package);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("Installing with apt: {}", missing.join(" "));
+    require_debian()?;
+    let foreign = capture(Command::new("dpkg").arg("--print-foreign-architectures"))?;
+    if !foreign.lines().any(|architecture| architecture == "i386") {
+        process::run(as_root("dpkg").args(["--add-architecture", "i386"]))?;
+    }
+    apt(&["update"])?;
+    apt(&[
+        &["install", "--yes", "--no-install-recommends"],
+        missing.as_slice(),
+    ]
+    .concat())
+}
 
 /// Installs what is missing, after saying what that is.
 pub fn run_if_needed() -> anyhow::Result<()> {
@@ -107,6 +142,7 @@ pub fn run_if_needed() -> anyhow::Result<()> {
 /// `cargo xtask setup`
 pub fn run() -> anyhow::Result<()> {
     run_if_needed()?;
+    firstboot_if_needed()?;
     println!("Everything that is needed is installed.");
     Ok(())
 }

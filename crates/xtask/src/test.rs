@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
+use crate::firstboot;
 use crate::lanes::{self, Program};
 use crate::process::{capture, cargo, root, run};
 use crate::setup;
@@ -53,9 +54,13 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
         "--test",
         "registry",
     ])))?;
+    step("first-boot service of Windows guests: the part that runs anywhere");
+    firstboot::test()?;
     if fast {
         return Ok(());
     }
+    step("first-boot service of Windows guests: built twice");
+    firstboot::test_build()?;
     step("documentation");
     run(cargo()
         .args([
