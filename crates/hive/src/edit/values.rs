@@ -209,7 +209,12 @@ impl Editor<'_> {
     fn write_segments(&mut self, data: &[u8]) -> Result<u32, HiveError> {
         let mut segments = Vec::new();
         for segment in data.chunks(db::SEGMENT) {
-            segments.push(self.write_cell(segment)?);
+            // Windows makes the last as large as the others, and libhivex cuts off what lies in a cell's last bytes.
+            let offset = self.allocate(db::SEGMENT)?;
+            if let Some(cell) = self.image.cell_mut(offset) {
+                put(cell, 0, segment);
+            }
+            segments.push(offset);
         }
         let list = self.write_cell(&list_bytes(&segments))?;
         let record = self.allocate(db::LIST + 4)?;
