@@ -4,9 +4,13 @@
 //! for real; planned again, which must find nothing to do; and undone, which must give back the
 //! tree as it was. That happens on a directory ([`Case::on_directory`]) or, for fixups that run
 //! programs of the guest, on a disk made of the tree ([`on_disks`]).
+//!
+//! A registry hive is kept as text, or compressed: `SYSTEM.reg` ("Windows Registry Editor Version 5.00", keys from
+//! the hive's root: `[\\Select]`) or `SYSTEM.xz`, which may be a link to one that several cases share.
 
 mod compare;
 mod disk;
+mod hives;
 mod initramfs;
 mod params;
 mod programs;

@@ -132,6 +132,9 @@ pub trait Backend {
     /// [`set_owner`](Self::set_owner) and [`set_mode`](Self::set_mode) say otherwise.
     fn write(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()>;
 
+    /// Writes `content` at `offset` into regular file `path`, which exists; it becomes longer if need be.
+    fn write_at(&mut self, path: &GuestPath, offset: u64, content: &[u8]) -> anyhow::Result<()>;
+
     /// Appends to regular file `path`, which exists.
     fn append(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()>;
 
@@ -155,6 +158,13 @@ pub trait Backend {
 
     /// Sets one extended attribute of `path` itself.
     fn set_xattr(&mut self, path: &GuestPath, name: &[u8], value: &[u8]) -> anyhow::Result<()>;
+
+    /// Makes sure that what was created at `paths` can be changed by the guest's administrators alone, where
+    /// that does not follow from owner and mode.
+    fn protect(&mut self, paths: &[&GuestPath]) -> anyhow::Result<()> {
+        let _ = paths;
+        Ok(())
+    }
 
     /// Takes one extended attribute of `path` itself away.
     fn remove_xattr(&mut self, path: &GuestPath, name: &[u8]) -> anyhow::Result<()>;

@@ -1,5 +1,6 @@
 //! Opening a guest's disks in the appliance: launch, decrypt, find the operating system, mount.
 
+mod ntfs;
 mod search;
 
 use std::fmt;
@@ -146,6 +147,14 @@ pub enum OpenError {
         /// The firmware that the disks are made for.
         firmware: Firmware,
     },
+    /// Its root file system must not be written to.
+    #[error("{name} cannot be changed: {reason}")]
+    Unwritable {
+        /// The disks.
+        name: String,
+        /// Why, and what the user can do.
+        reason: String,
+    },
     /// The appliance did not start.
     #[error(
         "the libguestfs appliance did not start: {reason}. `refit doctor` tells what is missing"
@@ -196,6 +205,13 @@ pub fn open(
     let read_only = drives
         .iter()
         .all(|drive| drive.access == DriveAccess::ThrowAway);
+    let unwritable = ntfs::unwritable(&handle, root);
+    if let Some(reason) = unwritable.as_ref().filter(|_| !read_only) {
+        return Err(OpenError::Unwritable {
+            name: name.to_owned(),
+            reason: reason.clone(),
+        });
+    }
     let mounts = match mount(&handle, root, mountpoints, read_only) {
         Ok(mounts) => mounts,
         // UFS needs options that only inspection knows, and is never written to.
@@ -209,7 +225,10 @@ pub fn open(
         }
         Err(error) => return Err(error.into()),
     };
-    let hints = hints(&handle, root, mounts)?;
+    let hints = Hints {
+        unwritable,
+        ..hints(&handle, root, mounts)?
+    };
     Ok((GuestfsBackend::new(handle, name.to_owned()), hints))
 }
 
@@ -446,6 +465,7 @@ fn hints(handle: &Handle, root: &[u8], mounts: Vec<Mount>) -> anyhow::Result<Hin
         product: known(handle.inspect_get_product_name(root)),
         arch: known(handle.inspect_get_arch(root)),
         hostname: known(handle.inspect_get_hostname(root)),
+        unwritable: None,
     })
 }
 

@@ -39,6 +39,8 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
         "--quiet",
         "--package",
         "refit-fixups",
+        "--package",
+        "refit-windows",
         "--tests",
     ])))?;
     run(emulated(cargo().args([
@@ -153,9 +155,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-guestfs", &["refit-guestfs-sys"]),
     (
         "refit-engine",
-        &["refit-guestfs", "refit-image", "refit-machine"],
+        &[
+            "refit-guestfs",
+            "refit-hive",
+            "refit-image",
+            "refit-machine",
+        ],
     ),
-    ("refit-cases", &["refit-engine", "refit-guestfs"]),
+    (
+        "refit-cases",
+        &["refit-engine", "refit-guestfs", "refit-hive"],
+    ),
     (
         "refit-plugins",
         &[
@@ -170,7 +180,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
-    ("refit-rules", &["refit-engine", "refit-packages"]),
+    (
+        "refit-rules",
+        &["refit-engine", "refit-hive", "refit-packages"],
+    ),
     (
         "refit-fixups",
         &[
@@ -178,6 +191,15 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-firstboot",
             "refit-machine",
             "refit-packages",
+            "refit-rules",
+        ],
+    ),
+    (
+        "refit-windows",
+        &[
+            "refit-engine",
+            "refit-hive",
+            "refit-machine",
             "refit-rules",
         ],
     ),
@@ -199,9 +221,11 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-convert",
             "refit-engine",
             "refit-fixups",
+            "refit-hive",
             "refit-machine",
             "refit-plugins",
             "refit-v2v",
+            "refit-windows",
         ],
     ),
     ("refit-tests", &["refit-guestfs"]),

@@ -3,9 +3,11 @@
 mod attributes;
 mod kit;
 mod many;
+mod ntfs;
 mod rehearse;
 mod upper;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
@@ -21,6 +23,8 @@ use crate::stage::Stage;
 pub struct GuestfsBackend {
     handle: Handle,
     name: String,
+    /// Whether the guest's root is NTFS; asked once.
+    on_ntfs: OnceCell<bool>,
 }
 
 /// One message to or from the appliance holds less than 4 MiB (guestfs(3), PROTOCOL LIMITS).
@@ -30,7 +34,11 @@ impl GuestfsBackend {
     /// Takes a handle in which the guest's file systems are mounted; `name` is for messages.
     #[must_use]
     pub fn new(handle: Handle, name: String) -> Self {
-        Self { handle, name }
+        Self {
+            handle,
+            name,
+            on_ntfs: OnceCell::new(),
+        }
     }
 
     /// The handle, for looking at what a backend has no method for.
@@ -186,6 +194,9 @@ impl Backend for GuestfsBackend {
             .into_iter()
             .map(|xattr| (xattr.name, xattr.value))
             .collect();
+        if self.is_on_ntfs() {
+            xattrs.extend(self.ntfs_xattrs(path)?);
+        }
         xattrs.sort();
         Ok(xattrs)
     }
@@ -204,6 +215,22 @@ impl Backend for GuestfsBackend {
             self.set_mode(path, 0o600)?;
         }
         self.append(path, rest)
+    }
+
+    fn write_at(&mut self, path: &GuestPath, offset: u64, content: &[u8]) -> anyhow::Result<()> {
+        let mut written = 0;
+        while written < content.len() {
+            let end = content.len().min(written + PIECE);
+            written += self
+                .handle
+                .pwrite(
+                    path.as_bytes(),
+                    &content[written..end],
+                    offset + written as u64,
+                )
+                .with_context(|| format!("writing {path} at {offset}"))?;
+        }
+        Ok(())
     }
 
     fn append(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()> {
@@ -262,6 +289,9 @@ impl Backend for GuestfsBackend {
             let name = String::from_utf8_lossy(name);
             format!("setting extended attribute {name} of {path}")
         };
+        if ntfs::is_ntfs(name) {
+            return self.set_ntfs_xattr(path, name, value).with_context(setting);
+        }
         // A final NUL, as SELinux labels have it, is that of the string.
         let string = value.strip_suffix(b"\0").unwrap_or(value);
         if string.contains(&0) {
@@ -272,7 +302,18 @@ impl Backend for GuestfsBackend {
             .with_context(setting)
     }
 
+    fn protect(&mut self, paths: &[&GuestPath]) -> anyhow::Result<()> {
+        if self.is_on_ntfs() {
+            self.protect_on_ntfs(paths)?;
+        }
+        Ok(())
+    }
+
     fn remove_xattr(&mut self, path: &GuestPath, name: &[u8]) -> anyhow::Result<()> {
+        if ntfs::is_ntfs(name) {
+            // Every file has those; they are set, never taken away.
+            return Ok(());
+        }
         let removing = || {
             let name = String::from_utf8_lossy(name);
             format!("removing extended attribute {name} of {path}")
