@@ -1,8 +1,9 @@
 //! Devices that the product made or drove, and what its driver packages offer to devices of others.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
-use refit_engine::HiveName;
+use refit_engine::{Guest, HiveName};
 use refit_hive::{Hive, Key};
 
 use super::edits::Edits;
@@ -94,6 +95,40 @@ pub(crate) struct Package {
     pub(crate) inf: String,
     /// Its name in `Windows\INF` (`oem7.inf`); empty if that is not known.
     pub(crate) published: String,
+}
+
+/// For a message: `vmmouse.inf (oem7.inf)`.
+impl fmt::Display for Package {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.inf)?;
+        if !self.published.is_empty() {
+            write!(f, " ({})", self.published)?;
+        }
+        Ok(())
+    }
+}
+
+/// Packages in the driver store that no hive of those `known` lists: before Windows 8 there was no such list.
+///
+/// # Errors
+/// If the guest's folders cannot be read.
+pub(crate) fn stored(guest: &Guest<'_>, survey: &Survey<'_>, known: &[Package]) -> anyhow::Result<Vec<Package>> {
+    let store = survey.places.system("system32\\driverstore\\filerepository");
+    let Some(store) = survey.places.in_guest(&store) else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for entry in guest.list(&store)? {
+        let name = String::from_utf8_lossy(&entry.name).to_lowercase();
+        for inf in &survey.signatures.registry.infs {
+            let inf = inf.to_lowercase();
+            let is_known = known.iter().any(|package| package.inf == inf);
+            if !is_known && name.strip_prefix(&inf).is_some_and(|rest| rest.starts_with('_')) {
+                found.push(Package { inf, published: String::new() });
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The product's packages in a hive's database of drivers.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use refit_engine::GuestPath;
+use refit_engine::{GuestPath, WindowsFacts};
 use refit_hive::Hive;
 
 use super::reg;
@@ -63,14 +63,12 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// Of the system whose `SOFTWARE` is given. What it does not say is where Windows puts it.
-    pub(crate) fn new(software: &Hive) -> Self {
+    /// Of the system whose facts and `SOFTWARE` are given. What they do not say is where Windows puts it.
+    pub(crate) fn new(windows: &WindowsFacts, software: &Hive) -> Self {
         let current = "Microsoft\\Windows NT\\CurrentVersion";
-        let root = reg::text_at(software, current, "SystemRoot")
-            .map(|root| root.trim_end_matches('\\').to_lowercase())
-            .filter(|root| is_drive(root.get(..2).unwrap_or_default()) && root.len() > 3)
-            .unwrap_or_else(|| "c:\\windows".to_owned());
-        let drive = root[..2].to_owned();
+        let drive = format!("{}:", windows.system_drive.unwrap_or('c').to_ascii_lowercase());
+        let root = windows.system_root.to_string().to_lowercase().replace('/', "\\");
+        let root = format!("{drive}{root}");
         let folders = "Microsoft\\Windows\\CurrentVersion";
         let known = |name: &str, default: &str| {
             reg::text_at(software, folders, name)
@@ -246,7 +244,11 @@ mod tests {
     use super::*;
 
     fn places() -> Places {
-        Places::new(&Hive::new())
+        let windows = WindowsFacts {
+            system_root: "/Windows".into(),
+            ..WindowsFacts::default()
+        };
+        Places::new(&windows, &Hive::new())
     }
 
     #[test]
