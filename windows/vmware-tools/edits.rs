@@ -88,19 +88,6 @@ impl Edits {
         }
     }
 
-    /// Whether a value goes, by itself.
-    pub(crate) fn is_value_deleted(&self, hive: &HiveName, key: &str, name: &str) -> bool {
-        self.changes.iter().any(|change| {
-            matches!(change, Change::RegistryDelete { hive: h, key: k, name: Some(n) }
-                if h == hive && k.eq_ignore_ascii_case(key) && n.eq_ignore_ascii_case(name))
-        })
-    }
-
-    /// Whether there is nothing to change.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.changes.is_empty()
-    }
-
     /// The changes, the registry's first: a reference goes before what it points at.
     pub(crate) fn into_changes(self) -> Vec<Change> {
         let (mut changes, files): (Vec<_>, Vec<_>) = self

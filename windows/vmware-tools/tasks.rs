@@ -94,17 +94,32 @@ fn commands(text: &str) -> Vec<String> {
     loop {
         use quick_xml::events::Event;
         match reader.read_event() {
-            Ok(Event::Start(tag)) if tag.local_name().as_ref() == b"Command" => inside = Some(String::new()),
-            Ok(Event::End(tag)) if tag.local_name().as_ref() == b"Command" => commands.extend(inside.take()),
+            Ok(Event::Start(tag)) if tag.local_name().as_ref() == "Command" => inside = Some(String::new()),
+            Ok(Event::End(tag)) if tag.local_name().as_ref() == "Command" => commands.extend(inside.take()),
             Ok(Event::Text(part)) => {
-                if let (Some(command), Ok(part)) = (inside.as_mut(), part.decode()) {
+                if let Some(command) = inside.as_mut() {
                     command.push_str(&part);
+                }
+            }
+            Ok(Event::GeneralRef(reference)) => {
+                let character = match reference.resolve_char_ref() {
+                    Ok(Some(character)) => Some(character),
+                    _ => entity(&reference),
+                };
+                if let (Some(command), Some(character)) = (inside.as_mut(), character) {
+                    command.push(character);
                 }
             }
             Ok(Event::Eof) | Err(_) => return commands,
             Ok(_) => {}
         }
     }
+}
+
+/// A character that XML has a name for.
+fn entity(name: &str) -> Option<char> {
+    let known = [("amp", '&'), ("lt", '<'), ("gt", '>'), ("quot", '"'), ("apos", '\'')];
+    known.iter().find(|(known, _)| *known == name).map(|(_, character)| *character)
 }
 
 /// The programs in a task's value `Actions`: a version, the name of who runs them, then for each action what it is, its
@@ -156,10 +171,10 @@ mod tests {
     fn programs_of_a_file() {
         let xml = "<?xml version=\"1.0\"?><Task xmlns=\"http://schemas.microsoft.com/windows/2004/02/mit/task\">\
                    <Actions><Exec><Command>\"C:\\A B\\x.exe\"</Command><Arguments>-n</Arguments></Exec>\
-                   <Exec><Command>y.exe</Command></Exec></Actions></Task>";
+                   <Exec><Command>y&amp;&#122;.exe</Command></Exec></Actions></Task>";
         let mut utf16 = vec![0xff, 0xfe];
         utf16.extend(xml.encode_utf16().flat_map(u16::to_le_bytes));
-        assert_eq!(commands(&decode(&utf16)), ["\"C:\\A B\\x.exe\"", "y.exe"]);
+        assert_eq!(commands(&decode(&utf16)), ["\"C:\\A B\\x.exe\"", "y&z.exe"]);
         assert_eq!(commands("<Task><Exec><Command>x"), Vec::<String>::new());
     }
 
