@@ -14,13 +14,21 @@ use super::survey::{Survey, folders};
 #[derive(Debug, Default)]
 pub(crate) struct Removed {
     /// Folders that go as a whole, and files.
-    pub(crate) paths: BTreeSet<WinPath>,
+    paths: BTreeSet<WinPath>,
+    /// Folders of the product that are not there.
+    missing: BTreeSet<WinPath>,
 }
 
 impl Removed {
-    /// Whether a file is among what goes.
+    /// Whether a path is among what goes.
+    pub(crate) fn takes(&self, path: &WinPath) -> bool {
+        self.paths.iter().any(|gone| path.is_in(gone))
+    }
+
+    /// Whether a path is among what goes, or is in a folder of the product that is not there.
     pub(crate) fn has(&self, path: &WinPath) -> bool {
-        self.paths.contains(path) || self.paths.iter().any(|gone| path.is_in(gone))
+        let mut gone = self.paths.iter().chain(&self.missing);
+        gone.any(|gone| path.is_in(gone))
     }
 }
 
@@ -76,6 +84,9 @@ fn remove_tree(
     removed: &mut Removed,
 ) -> anyhow::Result<()> {
     let Some(at) = real(guest, survey, folder)? else {
+        if survey.places.in_guest(folder).is_some() {
+            removed.missing.insert(folder.clone());
+        }
         return Ok(());
     };
     if survey.is_protected(folder) {
@@ -195,6 +206,7 @@ fn remove_if_empty(
     removed: &mut Removed,
 ) -> anyhow::Result<()> {
     let Some(at) = real(guest, survey, folder)? else {
+        removed.missing.insert(folder.clone());
         return Ok(());
     };
     let entries = guest.list(&at)?;

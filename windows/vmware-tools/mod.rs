@@ -160,8 +160,8 @@ fn remove(
     providers::logon(software, &survey, &mut edits);
     tasks::remove(guest, software, &survey, &mut edits)?;
     let removed = files::remove(guest, &survey, &mut edits)?;
-    let gone: Vec<_> = removed.paths.iter().cloned().collect();
-    software::installer_folders(software, &gone, &survey, &mut edits);
+    let is_gone = |path: &paths::WinPath| removed.has(path);
+    software::installer_folders(software, &is_gone, &survey, &mut edits);
     staged(guest, hives, &sets, &survey, &mut edits)?;
     if std::ptr::eq(table, &*signatures::VMWARE) {
         first_boot::remove(guest, &mut edits)?;
@@ -172,7 +172,7 @@ fn remove(
         software: &after.software,
         drivers: after.drivers.as_deref(),
     };
-    let is_gone = |path: &paths::WinPath| removed.has(path) || survey.is_own(path);
+    let is_gone = |path: &paths::WinPath| removed.takes(path) || survey.is_own(path);
     for leftover in check::leftovers(&planned, &sets, &survey, &is_gone) {
         edits.warn(format!("still points at what is removed: {leftover}"));
     }

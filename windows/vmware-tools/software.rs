@@ -152,12 +152,11 @@ fn own_keys(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
     }
 }
 
-/// Takes folders that go out of the installer's list of those it made.
-pub(crate) fn installer_folders(software: &Hive, gone: &[WinPath], survey: &Survey<'_>, edits: &mut Edits) {
+/// Takes the product's folders that are gone, or were not there, out of the installer's list of those it made.
+pub(crate) fn installer_folders(software: &Hive, is_gone: &dyn Fn(&WinPath) -> bool, survey: &Survey<'_>, edits: &mut Edits) {
     let path = format!("{INSTALLER}\\Folders");
     for value in software.key(&path).iter().flat_map(|key| key.values()) {
-        let folder = survey.places.file(&value.name);
-        if folder.is_some_and(|folder| gone.iter().any(|gone| folder.is_in(gone))) {
+        if survey.places.file(&value.name).is_some_and(|folder| is_gone(&folder)) {
             edits.delete_value(&HiveName::Software, &path, &value.name);
         }
     }
