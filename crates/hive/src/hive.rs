@@ -47,11 +47,6 @@ impl Hive {
         Hive::survey(bytes)
     }
 
-    /// Makes the hive whole again with its logs.
-    pub fn recover(bytes: Vec<u8>, _logs: &[&[u8]]) -> Result<Hive, HiveError> {
-        Hive::parse(bytes)
-    }
-
     /// Whether Windows did not write this hive out completely: its sequence numbers differ, or its checksum is wrong.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod hive;
 mod image;
 mod key;
 mod lists;
+mod logs;
 mod name;
 mod path;
 mod record;
