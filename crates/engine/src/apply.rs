@@ -139,6 +139,10 @@ impl Preparation<'_> {
             _ => None,
         };
         let label = new.and_then(|kind| self.contexts.label(path, kind));
+        let after = match self.backend.fixed_mode() {
+            Some(mode) => after.with_mode(mode),
+            None => after,
+        };
         self.steps.push(Step {
             path: path.clone(),
             action,

@@ -110,6 +110,12 @@ pub trait Backend {
         Ok(BTreeMap::new())
     }
 
+    /// The permission bits that everything has, whatever it is given, and that come with owner and group 0;
+    /// `None` where files have bits and owners of their own.
+    fn fixed_mode(&self) -> Option<u32> {
+        None
+    }
+
     /// Extended attributes of `path` itself, sorted by name; empty where unsupported.
     fn xattrs(&self, path: &GuestPath) -> anyhow::Result<Xattrs>;
 

@@ -121,13 +121,13 @@ pub struct Hints {
 pub(crate) fn collect(guest: &mut Guest<'_>, hints: &Hints) -> anyhow::Result<Facts> {
     let mut facts = linux::collect(guest)?;
     if facts.os.is_none() {
-        guest.folds_case = true;
+        guest.fold_case(true);
         match windows::find_system_root(guest)? {
             Some(root) => {
                 facts.os = Some(Os::Windows);
                 windows::collect(guest, &mut facts, root, hints.unwritable.clone())?;
             }
-            None => guest.folds_case = false,
+            None => guest.fold_case(false),
         }
     }
     facts.os = facts.os.or(hints.os);

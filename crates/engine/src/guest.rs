@@ -45,7 +45,7 @@ pub struct Guest<'b> {
     hives: RefCell<HashMap<GuestPath, Result<OpenedHive, String>>>,
     /// Whether names are found in whatever case they are written, as Windows does. Two files whose
     /// names differ in nothing else can still be told apart by asking for exactly that name.
-    pub(crate) folds_case: bool,
+    folds_case: bool,
 }
 
 impl<'b> Guest<'b> {
@@ -75,6 +75,17 @@ impl<'b> Guest<'b> {
     #[must_use]
     pub fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// Whether names are found in whatever case they are written, as in a Windows guest.
+    #[must_use]
+    pub fn folds_case(&self) -> bool {
+        self.folds_case
+    }
+
+    /// Says whether it does.
+    pub(crate) fn fold_case(&mut self, folds: bool) {
+        self.folds_case = folds;
     }
 
     /// Says that this is a Windows, so that its hives are found.

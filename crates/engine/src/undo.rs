@@ -107,6 +107,21 @@ impl After {
         }
     }
 
+    /// The same on a file system where everything has these permission bits, and owner and group 0.
+    pub(crate) fn with_mode(self, mode: u32) -> Self {
+        let owner = (0, 0);
+        match self {
+            Self::File { sha256, .. } => Self::File {
+                sha256,
+                mode,
+                owner: Some(owner),
+            },
+            Self::Attributes { .. } => Self::attributes(mode, owner),
+            Self::Dir { .. } => Self::dir(mode, owner),
+            other => other,
+        }
+    }
+
     pub(crate) fn attributes(mode: u32, owner: (u32, u32)) -> Self {
         Self::Attributes {
             mode,

@@ -50,6 +50,8 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
         "refit-engine",
         "--test",
         "tree",
+        "--test",
+        "registry",
     ])))?;
     if fast {
         return Ok(());
@@ -196,12 +198,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "refit-windows",
-        &[
-            "refit-engine",
-            "refit-hive",
-            "refit-machine",
-            "refit-rules",
-        ],
+        &["refit-engine", "refit-hive", "refit-machine", "refit-rules"],
     ),
     (
         "refit-convert",

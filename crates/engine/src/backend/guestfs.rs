@@ -183,6 +183,11 @@ impl Backend for GuestfsBackend {
         Ok(content)
     }
 
+    /// Mounted without a mapping of users, ntfs-3g says this of everything.
+    fn fixed_mode(&self) -> Option<u32> {
+        self.is_on_ntfs().then_some(0o777)
+    }
+
     fn xattrs(&self, path: &GuestPath) -> anyhow::Result<Xattrs> {
         let found = match self.handle.lgetxattrs(path.as_bytes()) {
             Err(error) if error.is_unsupported() => return Ok(Vec::new()),

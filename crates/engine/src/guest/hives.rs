@@ -15,6 +15,9 @@ use crate::stage::Staged;
 /// Endings of a hive's transaction logs: two since Windows Vista, one before.
 const LOGS: [&str; 3] = [".LOG1", ".LOG2", ".LOG"];
 
+/// Where profiles are: since Windows Vista, and before.
+const PROFILES: [&str; 2] = ["/Users", "/Documents and Settings"];
+
 /// What to do about a hive whose last changes are lost.
 const RESTART: &str = "Start the guest once more where it ran and shut it down from within \
                        (`shutdown /s /t 0`), then try again";
@@ -48,6 +51,24 @@ impl Guest<'_> {
             }
             _ => Ok(self.open_hive(&real)?.map(|opened| opened.hive)),
         }
+    }
+
+    /// The hives of users (`NTUSER.DAT`) in the usual places of profiles, that of new users among them.
+    ///
+    /// # Errors
+    /// If the guest cannot be read.
+    pub fn user_hives(&self) -> anyhow::Result<Vec<HiveName>> {
+        let mut found = Vec::new();
+        for profiles in PROFILES {
+            let profiles = GuestPath::from(profiles);
+            for profile in self.list(&profiles)? {
+                let hive = profiles.join(&profile.name).join("NTUSER.DAT");
+                let real = self.regular_file(&hive)?.map(HiveName::User);
+                // Some profiles are links to others.
+                found.extend(real.filter(|hive| !found.contains(hive)));
+            }
+        }
+        Ok(found)
     }
 
     /// Lays a change of the registry over the view; whether it makes a difference.

@@ -14,9 +14,15 @@ use crate::path::GuestPath;
 /// A self-relative security descriptor ([MS-DTYP] 2.4.6).
 const ACL: &str = "system.ntfs_acl";
 
-/// What a file that is made again gets back. Big-endian numbers, so that an undo file is the same from every
-/// machine: attributes (hidden, system, read-only...) and the time of creation.
-const KEPT: [&str; 3] = [ACL, "system.ntfs_attrib_be", "system.ntfs_crtime_be"];
+/// DOS attributes: hidden, system, read-only... Big-endian, so that an undo file is the same from every machine.
+const ATTRIBUTES: &str = "system.ntfs_attrib_be";
+
+/// The times of creation, modification, access and change, in units of 100 ns since 1601, big-endian.
+const TIMES: &str = "system.ntfs_times_be";
+
+/// The first of them alone. It can be set; asked for its size, ntfs-3g gives that of all four, which
+/// libguestfs takes for an error.
+const CREATION: &str = "system.ntfs_crtime_be";
 
 /// ENODATA and EOPNOTSUPP: what is no file of Windows' own making may lack an attribute.
 const ABSENT: [i32; 2] = [61, 95];
@@ -46,9 +52,14 @@ impl GuestfsBackend {
     /// The attributes that make a file what it was.
     pub(super) fn ntfs_xattrs(&self, path: &GuestPath) -> anyhow::Result<Xattrs> {
         let mut found = Xattrs::new();
-        for name in KEPT {
+        for (name, known_as) in [(ACL, ACL), (ATTRIBUTES, ATTRIBUTES), (TIMES, CREATION)] {
             match self.handle.lgetxattr(path.as_bytes(), name) {
-                Ok(value) => found.push((name.as_bytes().to_vec(), value)),
+                Ok(mut value) => {
+                    if name == TIMES {
+                        value.truncate(8);
+                    }
+                    found.push((known_as.as_bytes().to_vec(), value));
+                }
                 Err(error) if error.errno().is_some_and(|errno| ABSENT.contains(&errno)) => {}
                 Err(error) => {
                     return Err(error).with_context(|| format!("reading {name} of {path}"));
@@ -65,8 +76,8 @@ impl GuestfsBackend {
         name: &[u8],
         value: &[u8],
     ) -> anyhow::Result<()> {
-        let mut script = set_function("set", std::str::from_utf8(name)?, value);
-        call(&mut script, "set", path);
+        let mut script = set_function("give", std::str::from_utf8(name)?, value);
+        call(&mut script, "give", path);
         self.set_in_appliance(&script)
     }
 
