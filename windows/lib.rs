@@ -17,6 +17,8 @@ mod tasks;
 #[cfg(test)]
 mod testing;
 mod virtio;
+#[path = "vmware-tools/mod.rs"]
+mod vmware_tools;
 
 /// Every built-in fixup of Windows guests. The engine puts them in the order of their phases; those of one
 /// phase stay in this order.
@@ -24,6 +26,7 @@ mod virtio;
 pub fn all() -> Vec<&'static dyn Fixup> {
     vec![
         &virtio::Virtio,
+        &vmware_tools::VmwareTools,
         &clock::WindowsClock,
         &disks::WindowsDisks,
         &guest_agent::WindowsGuestAgent,
