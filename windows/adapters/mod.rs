@@ -34,8 +34,9 @@ pub(crate) enum Role {
     Member(String),
     /// A team, bridge or virtual switch made of cards: the name of its driver.
     Compound(String),
-    /// A tunnel, WAN miniport, loopback: made of software, so it outlives a change of hardware.
-    Software,
+    /// A tunnel, WAN miniport, loopback: made of software, so it outlives a change of hardware. Or a
+    /// card that is no Ethernet, which the new machine has none of.
+    Other,
 }
 
 /// One network adapter.
@@ -205,8 +206,10 @@ fn role(class: &Key<'_>, service: &str, instance: Option<&str>, bound: &[String]
             .any(|bus| starts_with(instance, bus))
     });
     let physical = dword(class, "Characteristics").is_some_and(|bits| bits & NCF_PHYSICAL != 0);
-    if by_software || !physical {
-        return Role::Software;
+    // ipifcons.h: 6 is Ethernet, 71 wireless.
+    let wired = dword(class, "*IfType").is_none_or(|kind| kind == 6);
+    if by_software || !physical || !wired {
+        return Role::Other;
     }
     let has_addresses = bound
         .iter()

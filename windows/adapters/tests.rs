@@ -10,8 +10,8 @@ fn software_and_leftovers_are_no_cards() {
     let mut hive = hive();
     let instances = [
         (r"PCI\VEN_15AD&DEV_07B0\4&1", Role::Card),
-        (r"ROOT\NET\0000", Role::Software),
-        (r"BTH\MS_BTHPAN\7&1", Role::Software),
+        (r"ROOT\NET\0000", Role::Other),
+        (r"BTH\MS_BTHPAN\7&1", Role::Other),
         (r"VMBUS\{f8615163}\1", Role::Card),
     ];
     for (number, (instance, _)) in (1..).zip(&instances) {

@@ -143,7 +143,7 @@ fn examine(system: &Hive, set: &str, nics: &[Nic]) -> Findings {
                 ));
                 found.teams += 1;
             }
-            Role::Software => {}
+            Role::Other => {}
         }
     }
     let hints = adapters::hints(system, set);

@@ -510,3 +510,34 @@ fn what_a_task_cannot_say_is_said() {
     }
     assert_eq!(found.warnings.len(), 3);
 }
+
+/// Before Windows 8, and on cards that are not PCI Express, only the machine as a whole has a MAC on record.
+#[test]
+fn a_hint_counts_for_a_single_card() {
+    let mut hive = one_static();
+    let duid = Value::binary([0, 3, 0, 1, 0, 0x0c, 0x29, 1, 2, 3]);
+    set(
+        &mut hive,
+        r"Services\Tcpip6\Parameters",
+        &[("Dhcpv6DUID", duid)],
+    );
+    let found = look(&hive, &[]);
+    assert_eq!(lines(&found)[0][0], "mac 00:0c:29:01:02:03");
+    assert!(found.warnings[0].contains("clone"), "{:?}", found.warnings);
+    // The machine's NIC is known: that counts, and needs no warning.
+    let found = look(&hive, &[nic("52:54:00:00:00:02")]);
+    assert_eq!(lines(&found)[0][0], "mac 52:54:00:00:00:02");
+    assert_eq!(found.warnings, Vec::<String>::new());
+    // Whose of two it is cannot be said.
+    SECOND.enter(&mut hive);
+    let found = look(&hive, &[]);
+    assert_eq!((found.tasks.len(), found.lost), (0, 1));
+    // Two addresses on record.
+    let mut two = one_static();
+    for volume in ["000c29010203", "000c29010204"] {
+        let name = format!(r"\??\Volume{{11c333b2-468c-11e6-ba8e-{volume}}}");
+        two.set_value("MountedDevices", &name, &Value::binary([]))
+            .unwrap();
+    }
+    assert_eq!(look(&two, &[]).tasks.len(), 0);
+}
