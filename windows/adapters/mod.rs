@@ -177,13 +177,14 @@ fn luid(class: &Key<'_>) -> Option<[u8; 8]> {
 /// Drivers that make one interface of several cards, or share one card among several: Microsoft's
 /// teaming (from Windows Server 2012 on), bridge and Hyper-V switch, Intel's, Broadcom's and HP's
 /// teaming. In lower case: of the interface, and of what binds to the cards.
-const COMPOUNDS: [(&str, &str); 9] = [
+const COMPOUNDS: [(&str, &str); 10] = [
     ("ndisimplatformmp", "ndisimplatform"),
     ("ms_implat_mp", "ms_implat"),
     ("bridgemp", "bridgemp"),
     ("ms_bridgemp", "ms_bridge"),
     ("ms_l2bridge", "l2bridge"),
     ("vmsmp", "vmsp"),
+    ("vms_mp", "vms_pp"),
     ("iansw60e", "iansprotocol"),
     ("blfm", "blfp"),
     ("cpqteammp", "cpqteam"),

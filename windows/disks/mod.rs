@@ -17,7 +17,7 @@ use refit_hive::{Hive, Value};
 
 use crate::tasks::Task;
 use letters::{Letter, Volume};
-use policy::Policy;
+use policy::{Met, Policy};
 
 /// The fixup `windows-disks`.
 #[derive(Debug)]
@@ -53,8 +53,16 @@ impl Fixup for WindowsDisks {
             .filter(|letter| letter.volume != Volume::Removable)
             .filter(|letter| letter.letter != windows.system_drive.unwrap_or('C'))
             .collect();
-        let changes = changes(guest, windows, &system, &data, &letters, &mut warnings)?;
         let planned = guest.exists(task(&[], None)?.path())?;
+        if !planned && policy::met(&system, &windows.control_set()) == Met::Online {
+            let reason = "Windows has met its disks on virtio, and they are online".to_owned();
+            return Ok(Proposal {
+                verdict: Verdict::Fine { reason },
+                evidence,
+                warnings,
+            });
+        }
+        let changes = changes(guest, windows, &system, &data, &letters, &mut warnings)?;
         let verdict = match (changes.is_empty(), planned) {
             (false, _) => Verdict::Change {
                 reason:

@@ -2,7 +2,7 @@
 
 use refit_hive::Hive;
 
-use crate::adapters::dword;
+use crate::adapters::{dword, starts_with};
 
 /// The value in `Services\partmgr\Parameters`.
 pub(super) const VALUE: &str = "SanPolicy";
@@ -65,6 +65,46 @@ pub(super) fn planned(task: &str) -> Option<Policy> {
         .lines()
         .find_map(|line| line.strip_prefix("san-policy "))?;
     Policy::from_number(number.parse().ok()?)
+}
+
+/// What Windows knows of disks on virtio: it keeps their state itself once it has met them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Met {
+    /// None.
+    Never,
+    /// Some, all online.
+    Online,
+    /// Some, of which one at least stayed offline or is read-only.
+    Offline,
+}
+
+/// Names of disks behind viostor and vioscsi.
+const DISKS: [&str; 2] = ["Disk&Ven_Red_Hat&Prod_VirtIO", "Disk&Ven_QEMU"];
+/// More disks than a machine has.
+const MOST: usize = 1000;
+
+/// Whether Windows has run on virtio disks.
+pub(super) fn met(system: &Hive, set: &str) -> Met {
+    let mut met = Met::Never;
+    let Some(scsi) = system.key(&format!(r"{set}\Enum\SCSI")) else {
+        return met;
+    };
+    for disk in scsi.subkeys().take(MOST) {
+        if !DISKS.iter().any(|name| starts_with(&disk.name(), name)) {
+            continue;
+        }
+        for instance in disk.subkeys().take(MOST) {
+            // DISK_ATTRIBUTE_OFFLINE and DISK_ATTRIBUTE_READ_ONLY (ntdddisk.h).
+            let attributes = instance
+                .key(r"Device Parameters\Partmgr")
+                .and_then(|key| dword(&key, "Attributes"));
+            if attributes.is_some_and(|attributes| attributes & 3 != 0) {
+                return Met::Offline;
+            }
+            met = Met::Online;
+        }
+    }
+    met
 }
 
 /// Whether it is a node of a failover cluster: its disks are the cluster's business.

@@ -2,7 +2,7 @@
 
 use refit_hive::Value;
 
-use super::policy::{self, Policy};
+use super::policy::{self, Met, Policy};
 use crate::testing::{SET, hive, set};
 
 #[test]
@@ -49,4 +49,22 @@ fn a_node_of_a_cluster() {
         &[("Start", Value::dword(2))],
     );
     assert!(policy::is_clustered(&hive, SET));
+}
+
+#[test]
+fn disks_that_windows_has_met() {
+    let mut hive = hive();
+    assert_eq!(policy::met(&hive, SET), Met::Never);
+    set(
+        &mut hive,
+        r"Enum\SCSI\Disk&Ven_VMware_&Prod_VMware_Virtual_S\5&1&0",
+        &[],
+    );
+    assert_eq!(policy::met(&hive, SET), Met::Never);
+    let disk = r"Enum\SCSI\Disk&Ven_Red_Hat&Prod_VirtIO\5&2&0\Device Parameters\Partmgr";
+    set(&mut hive, disk, &[("Attributes", Value::dword(0))]);
+    assert_eq!(policy::met(&hive, SET), Met::Online);
+    let other = disk.replace("5&2", "5&3");
+    set(&mut hive, &other, &[("Attributes", Value::dword(1))]);
+    assert_eq!(policy::met(&hive, SET), Met::Offline);
 }
