@@ -5,7 +5,8 @@
     missing_debug_implementations,
     unreachable_pub,
     unused_imports,
-    reason = "modules of another program, of which only the parser is used"
+    clippy::all,
+    reason = "modules of another program for an older compiler, of which only the parser is used"
 )]
 
 #[path = "../firstboot/src/mac.rs"]
