@@ -68,6 +68,25 @@ pub fn guest(options: &[&str]) -> anyhow::Result<Guest> {
     Ok(Guest { disk })
 }
 
+/// The disk that `tests/guests/windows.sh` makes with these options, in `dir`. It does not boot.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn windows(dir: &Path, options: &[&str]) -> anyhow::Result<PathBuf> {
+    let disk = dir.join("windows.img");
+    let test = std::env::current_exe().context("finding this test")?;
+    let beside = test.parent().and_then(Path::parent);
+    let beside = beside.context("finding the other programs")?;
+    must(
+        Command::new(root().join("tests/guests/windows.sh"))
+            .arg(&disk)
+            .args(options)
+            .env("HIVE_FROM_REG", beside.join("hive-from-reg"))
+            .env("LIBGUESTFS_BACKEND_SETTINGS", "force_tcg"),
+    )?;
+    Ok(disk)
+}
+
 /// A disk that libguestfs takes for a small Linux system, in a second: one ext4 file system with
 /// the given os-release name. It does not boot.
 ///

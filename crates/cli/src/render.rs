@@ -95,7 +95,16 @@ pub fn headline(facts: &Facts) -> String {
         .as_ref()
         .map(|host| format!(" ({host})"))
         .unwrap_or_default();
-    format!("{BOLD}{}{}{RESET}\n", printable(product), printable(&host))
+    let mut text = format!("{BOLD}{}{}{RESET}\n", printable(product), printable(&host));
+    let windows = facts.windows.as_ref();
+    if let Some(reason) = windows.and_then(|windows| windows.unwritable.as_ref()) {
+        let _ = writeln!(
+            text,
+            "{WARNING}cannot be changed as it is:{RESET} {}",
+            printable(reason)
+        );
+    }
+    text
 }
 
 /// A fixup's verdict, its evidence, and each change as a diff.

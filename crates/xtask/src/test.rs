@@ -230,7 +230,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-windows",
         ],
     ),
-    ("refit-tests", &["refit-guestfs"]),
+    ("refit-tests", &["refit-guestfs", "refit-hive"]),
 ];
 
 /// Dependencies between our crates point one way: the table above is all there is.
