@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use crate::{must, root};
 
@@ -150,4 +150,21 @@ pub fn system_disk_with(
             .arg(&disk),
     )?;
     Ok(disk)
+}
+
+/// Replaces files of the ext4 file system at 1 MiB of a raw disk, by commands of debugfs(8).
+///
+/// # Errors
+/// If debugfs fails, or finds not what it is told to change.
+pub fn edit(disk: &Path, commands: &str) -> anyhow::Result<()> {
+    let script = disk.with_extension("debugfs");
+    fs::write(&script, commands).with_context(|| format!("writing {}", script.display()))?;
+    let said = must(
+        Command::new("debugfs")
+            .args(["-w", "-f"])
+            .arg(&script)
+            .arg(format!("{}?offset=1048576", disk.display())),
+    )?;
+    ensure!(!said.contains("not found"), "{said}");
+    Ok(())
 }

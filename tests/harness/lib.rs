@@ -15,7 +15,7 @@ use std::process::{Command, Output};
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-pub use guests::{Guest, PASSWORD, guest, system_disk, system_disk_with, windows};
+pub use guests::{Guest, PASSWORD, edit, guest, system_disk, system_disk_with, windows};
 pub use machines::{MACHINES, Machine, Untouched};
 pub use tree::{differences, tree};
 pub use watched::{To, Watched};
