@@ -1,6 +1,7 @@
 //! What is said of the guest, and the verdict.
 
 use refit_engine::{Change, Evidence, Guest, Proposal, Verdict};
+use refit_virtio_win::devices::Device;
 use refit_virtio_win::{Choice, Refusal, Windows};
 
 use super::Bus;
@@ -64,6 +65,21 @@ impl Report {
             facts.0.insert("installed".into(), installed);
         }
         self.evidence.push(facts);
+        if let (Ok(chosen), true) = (&choice.driver, choice.device.boot) {
+            self.old_form(choice.device, &chosen.ids);
+        }
+    }
+
+    /// On PCI Express, virtio devices have only their modern form, which the oldest drivers do not know.
+    fn old_form(&mut self, device: &Device, ids: &[String]) {
+        let knows = |form: &&str| ids.iter().any(|id| id.starts_with(form));
+        if !device.ids.iter().all(knows) {
+            self.warnings.push(format!(
+                "the driver for {} knows their transitional form only: the machine must have them on a PCI bus, as \
+                 machine type i440fx does, and not on PCI Express (q35)",
+                device.title
+            ));
+        }
     }
 
     pub(super) fn note(&mut self, about: &'static str, text: &str) {

@@ -126,7 +126,9 @@ impl Case {
         let mut backend = RootBackend::open(root.path())?;
         let hints = self.params.hints();
         let info = owner.info();
-        let request = self.params.request(&self.folder, &info.parameters, &info.id)?;
+        let request = self
+            .params
+            .request(&self.folder, &info.parameters, &info.id)?;
         let mut guest = Guest::inspect(&backend, &hints)?;
         plan(&mut guest, fixups, &Selection::default(), &request);
         let prepared = prepare(guest, &backend, Vec::new()).context("preparing the changes")?;

@@ -3,6 +3,7 @@
 //! The source is only read. All is made in a staging directory inside the output directory and
 //! appears under its final names when it is complete.
 
+mod drivers;
 mod engine;
 mod fixups;
 mod hardware;

@@ -115,8 +115,11 @@ fn on_ntfs() {
         .add_drive(&disk, &AddDrive::new().format("raw"))
         .unwrap();
     handle.launch().unwrap();
-    sh(&handle, "mkfs.ntfs -q -Q -F /dev/sda 2>&1");
-    handle.mount("/dev/sda", "/").unwrap();
+    sh(
+        &handle,
+        "echo 2048,,7 | sfdisk -q /dev/sda 2>&1; mkfs.ntfs -q -Q /dev/sda1 2>&1",
+    );
+    handle.mount("/dev/sda1", "/").unwrap();
     for dir in [
         "/Windows",
         "/Windows/System32",
@@ -193,6 +196,10 @@ fn on_ntfs() {
         .unwrap()
         .restore(&mut backend, false)
         .unwrap();
+    // What the file system holds, not what it remembers.
+    let handle = backend.unmount().unwrap();
+    handle.mount("/dev/sda1", "/").unwrap();
+    let backend = GuestfsBackend::new(handle, "disk.img".to_owned());
     let after = everything(&backend);
     let differ: Vec<_> = before
         .keys()

@@ -1,7 +1,7 @@
 //! Keys as they are read.
 
 use crate::hive::Hive;
-use crate::image::{u16_at, u32_at, u64_at};
+use crate::image::{Image, u16_at, u32_at, u64_at};
 use crate::name::{StoredName, wide};
 use crate::record::{nk, vk};
 use crate::value::{Value, ValueKind, units};
@@ -51,8 +51,8 @@ impl<'h> Key<'h> {
 
     /// The subkey with this name, without regard to case. `None` also for a path: see [`Key::key`].
     pub fn subkey(&self, name: &str) -> Option<Key<'h>> {
-        let name = wide(name);
-        self.subkeys().find(|key| key.stored_name().is(&name))
+        let hive = self.hive;
+        find_key(&hive.image, self.offset, &wide(name)).map(|offset| Key { hive, offset })
     }
 
     /// The key at a path below this one, as [`Hive::key`] finds it below the root.
@@ -96,29 +96,12 @@ impl<'h> Key<'h> {
 
     /// Cells of the values, in order.
     pub(crate) fn value_cells(&self) -> Vec<u32> {
-        let count = self.field(nk::VALUES) as usize;
-        let list = match count {
-            0 => &[],
-            _ => self
-                .hive
-                .image
-                .cell(self.field(nk::VALUE_LIST))
-                .unwrap_or_default(),
-        };
-        list.chunks_exact(4)
-            .take(count)
-            .filter_map(|entry| u32_at(entry, 0))
-            .collect()
+        value_cells(&self.hive.image, self.offset)
     }
 
     /// The cell of the value with this name.
     pub(crate) fn value_cell(&self, name: &[u16]) -> Option<u32> {
-        self.value_cells().into_iter().find(|offset| {
-            self.hive
-                .image
-                .cell(*offset)
-                .is_some_and(|cell| value_name(cell).is(name))
-        })
+        find_value(&self.hive.image, &self.value_cells(), name)
     }
 }
 
@@ -129,6 +112,43 @@ impl std::fmt::Debug for Key<'_> {
             .field("offset", &self.offset)
             .finish_non_exhaustive()
     }
+}
+
+/// Cells of a key's values, in order.
+pub(crate) fn value_cells(image: &Image, key: u32) -> Vec<u32> {
+    let count = image.u32(key, nk::VALUES).unwrap_or_default() as usize;
+    // Without values there may be a list left over.
+    let list = match count {
+        0 => None,
+        _ => image
+            .u32(key, nk::VALUE_LIST)
+            .and_then(|list| image.cell(list)),
+    };
+    list.unwrap_or_default()
+        .chunks_exact(4)
+        .take(count)
+        .filter_map(|entry| u32_at(entry, 0))
+        .collect()
+}
+
+/// The one of these values that has this name.
+pub(crate) fn find_value(image: &Image, values: &[u32], name: &[u16]) -> Option<u32> {
+    let named = |offset: &u32| {
+        image
+            .cell(*offset)
+            .is_some_and(|cell| value_name(cell).is(name))
+    };
+    values.iter().copied().find(named)
+}
+
+/// The subkey of a key that has this name. Every one is looked at: a list need not be in order.
+pub(crate) fn find_key(image: &Image, key: u32, name: &[u16]) -> Option<u32> {
+    let named = |offset: &u32| {
+        image
+            .cell(*offset)
+            .is_some_and(|cell| key_name(cell).is(name))
+    };
+    lists::keys(image, key).into_iter().find(named)
 }
 
 /// The name in a key node's cell.

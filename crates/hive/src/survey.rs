@@ -4,6 +4,9 @@
 //! that does not fit into its cell, a count that does not match. What is merely untidy, and found in hives that Windows
 //! runs with, is counted, so that an edit can be seen to add none.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use crate::cells::CellMap;

@@ -1,5 +1,7 @@
 //! Hives that were damaged or made up: they are refused, or read and edited like any other; nothing panics or hangs.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 mod support;
 
 use refit_hive::{Hive, Value, reg};

@@ -3,6 +3,8 @@
 //! libhivex comes with the Debian packages libhivex-bin and python3-hivex, python-registry and regipy with
 //! `cargo xtask setup` from PyPI. Where they cannot be had the tests say so; in CI they must be there.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -20,7 +22,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// What the reader finds; `None` when it refuses the hive.
+    /// What the reader finds.
     fn listing(&self, hive: &Path) -> String {
         let output = script(&self.python, "listing.py", &[Path::new(self.name), hive]);
         String::from_utf8(output.stdout).unwrap()
@@ -82,6 +84,24 @@ fn registry() -> Option<Reader> {
     })
 }
 
+/// Compares a hive's listing with those of the other readers.
+fn assert_read_alike(readers: &[Reader], hive: &Hive, file: &Path, what: &str) {
+    std::fs::write(file, hive.bytes()).unwrap();
+    let ours = listing(hive);
+    for reader in readers {
+        // python-registry takes compressed names for Windows-1252, where the kernel and libhivex take Latin-1.
+        let misread = |c| ('\u{80}'..='\u{9f}').contains(&c);
+        if reader.name == "registry" && ours.contains(misread) {
+            continue;
+        }
+        assert_same(
+            &ours,
+            &reader.listing(file),
+            &format!("{what}, {}", reader.name),
+        );
+    }
+}
+
 /// Compares listings without printing megabytes.
 fn assert_same(ours: &str, theirs: &str, what: &str) {
     if ours != theirs {
@@ -104,16 +124,7 @@ fn others_find_the_same_in_every_hive() {
     let readers: Vec<Reader> = [hivex(), registry()].into_iter().flatten().collect();
     let folder = tempfile::tempdir().unwrap();
     for (name, hive) in hives() {
-        let file = folder.path().join(&name);
-        std::fs::write(&file, hive.bytes()).unwrap();
-        let ours = listing(&hive);
-        for reader in &readers {
-            assert_same(
-                &ours,
-                &reader.listing(&file),
-                &format!("{name}, {}", reader.name),
-            );
-        }
+        assert_read_alike(&readers, &hive, &folder.path().join("hive"), &name);
     }
 }
 
@@ -131,12 +142,7 @@ fn others_find_the_same_after_random_edits() {
             for _ in 0..400 {
                 edit(&mut random, &mut hive, &mut model, &mut paths);
             }
-            std::fs::write(&file, hive.bytes()).unwrap();
-            let ours = listing(&hive);
-            for reader in &readers {
-                let what = format!("{name}, seed {seed}, {}", reader.name);
-                assert_same(&ours, &reader.listing(&file), &what);
-            }
+            assert_read_alike(&readers, &hive, &file, &format!("{name}, seed {seed}"));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A hive that Windows had not written out, with its two logs.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 mod support;
 
 use refit_hive::{Hive, HiveError, Value};

@@ -144,7 +144,7 @@ pub fn checks(env: &Environment) -> Vec<Check> {
         name: "virtio-win",
         found: virtio_win(env).map(text),
         needed_for: "drivers of Windows guests",
-        advice: "Give --virtio-win, or put the ISO at /usr/share/virtio-win/virtio-win.iso. A directory with its content is faster than the ISO.",
+        advice: "Give --virtio-win, or put the ISO at /usr/share/virtio-win/virtio-win.iso.",
         severity: Severity::ForWindows,
     });
     found.push(Check {

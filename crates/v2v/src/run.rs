@@ -65,7 +65,7 @@ pub fn run(
             &|capabilities, scratch| argv::convert(&options, capabilities, scratch),
             &mut |event| observer(outputs.with_size(event)),
         )
-        .and_then(|outcome| collect(&outputs, outcome, &options.settings.log));
+        .and_then(|outcome| collect(&outputs, outcome, &options.settings));
     if result.is_err() {
         outputs.remove_new();
     }
@@ -97,7 +97,7 @@ pub fn run_in_place(
         argv::in_place(&options, capabilities, scratch)
     };
     let outcome = job.run(&build, observer)?;
-    with_drivers(outcome, &options.settings.log)
+    with_drivers(outcome, &options.settings)
 }
 
 /// Describes a guest with virt-v2v-inspector. The source is not changed.
@@ -129,8 +129,13 @@ pub fn run_inspector(
     Ok(Inspection { xml, outcome })
 }
 
-fn collect(outputs: &Outputs, outcome: Outcome, log: &Path) -> Result<Conversion, ConvertError> {
-    let outcome = with_drivers(outcome, log)?;
+fn collect(
+    outputs: &Outputs,
+    outcome: Outcome,
+    settings: &Settings,
+) -> Result<Conversion, ConvertError> {
+    let outcome = with_drivers(outcome, settings)?;
+    let log = &settings.log;
     let xml_path = outputs.xml();
     let xml = read_xml(&xml_path, log)?;
     let disks = outputs.disks();
@@ -146,8 +151,8 @@ fn collect(outputs: &Outputs, outcome: Outcome, log: &Path) -> Result<Conversion
 }
 
 /// Exit status 0 is not enough: without drivers the guest is left on emulated devices.
-fn with_drivers(outcome: Outcome, log: &Path) -> Result<Outcome, ConvertError> {
-    if outcome.virtio != Some(false) {
+fn with_drivers(outcome: Outcome, settings: &Settings) -> Result<Outcome, ConvertError> {
+    if outcome.virtio != Some(false) || settings.drivers_follow {
         return Ok(outcome);
     }
     let warning = outcome
@@ -157,7 +162,7 @@ fn with_drivers(outcome: Outcome, log: &Path) -> Result<Outcome, ConvertError> {
     let detail = warning
         .and_then(|text| text.lines().next())
         .unwrap_or_default();
-    Err(ConvertError::new(ErrorKind::NoVirtioDrivers, detail).with_log(log))
+    Err(ConvertError::new(ErrorKind::NoVirtioDrivers, detail).with_log(&settings.log))
 }
 
 fn read_xml(path: &Path, log: &Path) -> Result<String, ConvertError> {

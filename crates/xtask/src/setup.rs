@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::process::{self, as_root, capture};
+use crate::process::{self, as_root, capture, root};
 
 /// What refit itself needs to be built and to run.
 const PRODUCT: &[&str] = &[
@@ -31,6 +31,8 @@ const TESTS: &[&str] = &[
     "dosfstools",
     "e2fsprogs",
     "fdisk",
+    // Readers of registry hives other than ours, for the tests of crates/hive.
+    "libhivex-bin",
     "libxml2-utils",
     "lvm2",
     "lz4",
@@ -40,6 +42,8 @@ const TESTS: &[&str] = &[
     "mtools",
     "pacman-package-manager",
     "python3",
+    "python3-hivex",
+    "python3-venv",
     "rpm",
     "xfsprogs",
     "xz-utils",
@@ -106,7 +110,7 @@ pub fn run_if_needed() -> anyhow::Result<()> {
         }
     }
     if missing.is_empty() && qemu.is_empty() {
-        return Ok(());
+        return hive_readers();
     }
     println!(
         "Installing with apt: {}",
@@ -138,7 +142,50 @@ pub fn run_if_needed() -> anyhow::Result<()> {
         ]
         .concat())?;
     }
-    Ok(())
+    hive_readers()
+}
+
+/// Gives the tests of crates/hive the readers of registry hives that Debian does not have, in an environment below
+/// `target`. Without the network those tests are skipped, and say so; in CI they fail.
+fn hive_readers() -> anyhow::Result<()> {
+    let requirements = root().join("crates/hive/tests/readers/requirements.txt");
+    let wanted = fs::read_to_string(&requirements)
+        .with_context(|| format!("reading {}", requirements.display()))?;
+    let environment = root().join("target/hive-readers");
+    let installed = environment.join("installed.txt");
+    if fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    println!(
+        "Installing from PyPI into {}: {}",
+        environment.display(),
+        wanted.trim().replace('\n', " ")
+    );
+    let made = process::run(
+        Command::new("/usr/bin/python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&environment),
+    )
+    .and_then(|()| {
+        process::run(
+            Command::new(environment.join("bin/pip"))
+                .args([
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--requirement",
+                ])
+                .arg(&requirements),
+        )
+    });
+    match made {
+        Ok(()) => fs::write(&installed, wanted)
+            .with_context(|| format!("writing {}", installed.display())),
+        Err(error) => {
+            println!("Going on without them: {error:#}");
+            Ok(())
+        }
+    }
 }
 
 /// `cargo xtask setup`

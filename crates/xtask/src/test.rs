@@ -54,6 +54,18 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
         "--test",
         "registry",
     ])))?;
+    run(emulated(cargo().args([
+        "test",
+        "--quiet",
+        "--package",
+        "refit-hive",
+        "--test",
+        "edits",
+        "--test",
+        "hostile",
+        "--test",
+        "recover",
+    ])))?;
     step("first-boot service of Windows guests: the part that runs anywhere");
     firstboot::test()?;
     if fast {
@@ -203,7 +215,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "refit-windows",
-        &["refit-engine", "refit-hive", "refit-machine", "refit-rules"],
+        &[
+            "refit-engine",
+            "refit-hive",
+            "refit-machine",
+            "refit-rules",
+            "refit-virtio-win",
+        ],
     ),
     (
         "refit-convert",
@@ -213,6 +231,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-kubevirt",
             "refit-machine",
             "refit-v2v",
+            "refit-virtio-win",
         ],
     ),
     (
@@ -227,6 +246,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-machine",
             "refit-plugins",
             "refit-v2v",
+            "refit-virtio-win",
             "refit-windows",
         ],
     ),

@@ -25,6 +25,8 @@ pub struct GuestfsBackend {
     name: String,
     /// Whether the guest's root is NTFS; asked once.
     on_ntfs: OnceCell<bool>,
+    /// Attributes on NTFS that are to be set, as lines of a script.
+    attributes: Vec<u8>,
 }
 
 /// One message to or from the appliance holds less than 4 MiB (guestfs(3), PROTOCOL LIMITS).
@@ -38,6 +40,7 @@ impl GuestfsBackend {
             handle,
             name,
             on_ntfs: OnceCell::new(),
+            attributes: Vec::new(),
         }
     }
 
@@ -51,7 +54,8 @@ impl GuestfsBackend {
     ///
     /// # Errors
     /// If anything written may not have reached the disks.
-    pub fn unmount(self) -> anyhow::Result<Handle> {
+    pub fn unmount(mut self) -> anyhow::Result<Handle> {
+        self.flush_ntfs()?;
         self.handle
             .umount_all()
             .context("unmounting the guest's file systems")?;
@@ -335,6 +339,11 @@ impl Backend for GuestfsBackend {
         mtime: (i64, i64),
     ) -> anyhow::Result<()> {
         let setting = || format!("setting the times of {path}");
+        if self.is_on_ntfs() {
+            return self
+                .set_ntfs_times(path, atime, mtime)
+                .with_context(setting);
+        }
         let stat = self.lstat(path)?;
         if let Some(stat) = stat.filter(|stat| stat.kind == FileKind::Symlink) {
             return self
@@ -353,6 +362,7 @@ impl Backend for GuestfsBackend {
     }
 
     fn sync(&mut self) -> anyhow::Result<()> {
+        self.flush_ntfs()?;
         self.handle
             .sync()
             .context("flushing the guest's file systems")

@@ -3,7 +3,7 @@
 use crate::edit::Editor;
 use crate::error::HiveError;
 use crate::image::{NIL, put, put_u16, put_u32, put_u64};
-use crate::key::key_name;
+use crate::key::find_key;
 use crate::record::nk;
 use crate::{header, lists, name};
 
@@ -12,12 +12,7 @@ impl Editor<'_> {
     pub(super) fn create_path(&mut self, parts: &[Vec<u16>]) -> Result<u32, HiveError> {
         let mut key = self.image.root();
         for part in parts {
-            let found = lists::keys(self.image, key).into_iter().find(|child| {
-                self.image
-                    .cell(*child)
-                    .is_some_and(|cell| key_name(cell).is(part))
-            });
-            key = match found {
+            key = match find_key(self.image, key, part) {
                 Some(child) => child,
                 None => self.create_key(key, part)?,
             };

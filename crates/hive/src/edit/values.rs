@@ -4,8 +4,8 @@ use crate::data::{self, Place};
 use crate::edit::Editor;
 use crate::edit::space::cell_size;
 use crate::error::HiveError;
-use crate::image::{Image, NIL, put, put_u16, put_u32, u32_at};
-use crate::key::value_name;
+use crate::image::{Image, NIL, put, put_u16, put_u32};
+use crate::key::{find_value, value_cells};
 use crate::name;
 use crate::record::{db, nk, vk};
 use crate::value::Value;
@@ -37,13 +37,8 @@ impl Editor<'_> {
         name: &[u16],
         value: &Value,
     ) -> Result<(), HiveError> {
-        let values = self.values(key);
-        let found = values.iter().copied().find(|offset| {
-            self.image
-                .cell(*offset)
-                .is_some_and(|cell| value_name(cell).is(name))
-        });
-        match found {
+        let values = value_cells(self.image, key);
+        match find_value(self.image, &values, name) {
             Some(offset) => {
                 let reference = self.replace_data(offset, &value.data)?;
                 self.refer(offset, reference, value);
@@ -81,7 +76,7 @@ impl Editor<'_> {
 
     /// Deletes a value of a key.
     pub(super) fn delete_value(&mut self, key: u32, value: u32) {
-        let mut values = self.values(key);
+        let mut values = value_cells(self.image, key);
         values.retain(|offset| *offset != value);
         self.free_data(value);
         self.free(value);
@@ -101,7 +96,7 @@ impl Editor<'_> {
 
     /// Frees the values of a key that goes away.
     pub(super) fn free_values(&mut self, key: u32) {
-        let values = self.values(key);
+        let values = value_cells(self.image, key);
         for value in &values {
             self.free_data(*value);
             self.free(*value);
@@ -110,22 +105,6 @@ impl Editor<'_> {
             let list = self.image.u32(key, nk::VALUE_LIST).unwrap_or(NIL);
             self.free(list);
         }
-    }
-
-    fn values(&self, key: u32) -> Vec<u32> {
-        let count = self.image.u32(key, nk::VALUES).unwrap_or_default() as usize;
-        let list = match count {
-            0 => None,
-            _ => self
-                .image
-                .u32(key, nk::VALUE_LIST)
-                .and_then(|list| self.image.cell(list)),
-        };
-        list.unwrap_or_default()
-            .chunks_exact(4)
-            .take(count)
-            .filter_map(|entry| u32_at(entry, 0))
-            .collect()
     }
 
     /// Writes a key's list of values, one longer than before.

@@ -6,6 +6,8 @@
 
 mod entries;
 mod marvin;
+#[cfg(test)]
+mod tests;
 mod vector;
 
 use crate::error::HiveError;

@@ -1,5 +1,9 @@
 //! What the tests of hives share: the sample hives, a plain listing of a hive, and random edits.
-#![allow(dead_code, reason = "no test uses all of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "no test uses all of it; a test may fail"
+)]
 
 pub mod edits;
 pub mod random;

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, ensure};
 
 use super::{GuestfsBackend, kit};
-use crate::backend::{FileKind, Xattrs};
+use crate::backend::{Backend as _, FileKind, Xattrs};
 use crate::path::GuestPath;
 
 /// A self-relative security descriptor ([MS-DTYP] 2.4.6).
@@ -69,47 +69,82 @@ impl GuestfsBackend {
         Ok(found)
     }
 
-    /// Sets one of them. libguestfs passes values on as strings, so this goes by the appliance's shell.
+    /// Sets one of them, by the time of the next [`flush`](Self::flush_ntfs). libguestfs passes values on as
+    /// strings, so this goes by the appliance's shell, which takes long to start.
     pub(super) fn set_ntfs_xattr(
-        &self,
+        &mut self,
         path: &GuestPath,
         name: &[u8],
         value: &[u8],
     ) -> anyhow::Result<()> {
-        let mut script = set_function("give", std::str::from_utf8(name)?, value);
-        call(&mut script, "give", path);
-        self.set_in_appliance(&script)
-    }
-
-    /// Gives new files and directories a descriptor by which only administrators can change them.
-    pub(super) fn protect_on_ntfs(&self, paths: &[&GuestPath]) -> anyhow::Result<()> {
-        let functions = [
-            set_function("file", ACL, &descriptor(FileKind::File)),
-            set_function("dir", ACL, &descriptor(FileKind::Dir)),
+        let name = std::str::from_utf8(name)?;
+        let line = [
+            format!("give {name} 0x{} ", hex(value)).as_bytes(),
+            &kit::quote(path.as_bytes()),
+            b"\n",
         ]
         .concat();
-        let mut script = functions.clone();
-        for path in paths {
-            let function = match crate::backend::Backend::lstat(self, path)?.map(|stat| stat.kind) {
-                Some(FileKind::File) => "file",
-                Some(FileKind::Dir) => "dir",
-                _ => continue,
-            };
-            call(&mut script, function, path);
-            if script.len() > SCRIPT {
-                self.set_in_appliance(&script)?;
-                script.clone_from(&functions);
-            }
-        }
-        if script.len() > functions.len() {
-            self.set_in_appliance(&script)
-                .context("setting the security descriptors of new files")?;
+        self.later(&line)
+    }
+
+    /// Sets access and modification time, as [`set_ntfs_xattr`](Self::set_ntfs_xattr) does. Once an attribute
+    /// has set the time of creation, ntfs-3g forgets what utimensat(2) sets afterwards.
+    pub(super) fn set_ntfs_times(
+        &mut self,
+        path: &GuestPath,
+        atime: (i64, i64),
+        mtime: (i64, i64),
+    ) -> anyhow::Result<()> {
+        let times = [ntfs_time(mtime), ntfs_time(atime)].concat();
+        let line = [
+            format!("dated {} ", hex(&times)).as_bytes(),
+            &kit::quote(path.as_bytes()),
+            b"\n",
+        ]
+        .concat();
+        self.later(&line)
+    }
+
+    fn later(&mut self, line: &[u8]) -> anyhow::Result<()> {
+        self.attributes.extend_from_slice(line);
+        if self.attributes.len() > SCRIPT {
+            self.flush_ntfs()?;
         }
         Ok(())
     }
 
-    /// Runs a script of calls that set attributes, each of which says when it fails.
-    fn set_in_appliance(&self, script: &[u8]) -> anyhow::Result<()> {
+    /// Sets the attributes that are to be set.
+    ///
+    /// # Errors
+    /// If one cannot be set; the others are.
+    pub(super) fn flush_ntfs(&mut self) -> anyhow::Result<()> {
+        let lines = std::mem::take(&mut self.attributes);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.set_in_appliance(&lines)
+            .context("setting attributes of files on NTFS")
+    }
+
+    /// Gives new files and directories a descriptor by which only administrators can change them.
+    pub(super) fn protect_on_ntfs(&mut self, paths: &[&GuestPath]) -> anyhow::Result<()> {
+        let acl = |kind| format!("give {ACL} 0x{} ", hex(&descriptor(kind)));
+        let (file, dir) = (acl(FileKind::File), acl(FileKind::Dir));
+        for path in paths {
+            let give = match self.lstat(path)?.map(|stat| stat.kind) {
+                Some(FileKind::File) => &file,
+                Some(FileKind::Dir) => &dir,
+                _ => continue,
+            };
+            let quoted = kit::quote(path.as_bytes());
+            self.later(&[give.as_bytes(), &quoted, b"\n"].concat())?;
+        }
+        self.flush_ntfs()
+    }
+
+    /// Runs lines of `give` and `dated`, each of which says when it fails.
+    fn set_in_appliance(&self, lines: &[u8]) -> anyhow::Result<()> {
+        let script = [FUNCTIONS.as_bytes(), lines].concat();
         let answer = self.handle.appliance_sh(script)?;
         let answer = String::from_utf8_lossy(&answer);
         ensure!(answer.trim().is_empty(), "{}", answer.trim());
@@ -117,21 +152,30 @@ impl GuestfsBackend {
     }
 }
 
-/// A shell function that gives its argument, a path of the guest, this attribute.
-fn set_function(function: &str, name: &str, value: &[u8]) -> Vec<u8> {
-    let hex = value.iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
-    format!("{function}() {{ setfattr -h -n {name} -v 0x{hex} \"/sysroot$1\" 2>&1; }}\n")
-        .into_bytes()
+/// `give NAME VALUE PATH`; `dated MODIFICATION-AND-ACCESS PATH`, which keeps the time of creation.
+const FUNCTIONS: &str = r#"give() { setfattr -h -n "$1" -v "$2" "/sysroot$3" 2>&1; }
+dated() {
+    created=$(getfattr -h --absolute-names -e hex -n system.ntfs_crtime_be "/sysroot$2" 2>&1 |
+        sed -n 's/^system.ntfs_crtime_be=//p')
+    setfattr -h -n system.ntfs_times_be -v "$created$1" "/sysroot$2" 2>&1
+}
+"#;
+
+/// A time in units of 100 ns since 1601, big-endian ([MS-DTYP] 2.3.3).
+fn ntfs_time((seconds, nanoseconds): (i64, i64)) -> [u8; 8] {
+    const TO_1601: i64 = 11_644_473_600;
+    let units = seconds
+        .saturating_add(TO_1601)
+        .saturating_mul(10_000_000)
+        .saturating_add(nanoseconds / 100);
+    units.to_be_bytes()
 }
 
-fn call(script: &mut Vec<u8>, function: &str, path: &GuestPath) {
-    script.extend_from_slice(function.as_bytes());
-    script.push(b' ');
-    script.extend(kit::quote(path.as_bytes()));
-    script.push(b'\n');
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// Well-known SIDs ([MS-DTYP] 2.4.2.4), as authority and sub-authorities.
@@ -199,6 +243,15 @@ fn length(bytes: usize) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_counted_from_1601() {
+        assert_eq!(hex(&ntfs_time((0, 0))), "019db1ded53e8000");
+        assert_eq!(
+            ntfs_time((1_000_000_000, 123_456_700)),
+            126_444_736_001_234_567_i64.to_be_bytes()
+        );
+    }
 
     #[test]
     fn descriptors_are_well_formed() {
