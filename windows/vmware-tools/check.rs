@@ -31,16 +31,28 @@ pub(crate) fn leftovers(
     gone: &dyn Fn(&WinPath) -> bool,
 ) -> Vec<String> {
     let mut found = BTreeSet::new();
-    let mut walk = Walk { survey, gone, found: &mut found };
+    let mut walk = Walk {
+        survey,
+        gone,
+        found: &mut found,
+    };
     for set in sets {
-        let exists = |name: &str| planned.system.key(&set.key(&format!("Services\\{name}"))).is_some();
+        let exists = |name: &str| {
+            planned
+                .system
+                .key(&set.key(&format!("Services\\{name}")))
+                .is_some()
+        };
         let missing = |name: &str| set.dangles(survey, name) && !exists(name.trim());
         walk.names(planned.system, set, &missing);
         walk.libraries(planned.system, set);
         walk.shadow_copies(planned, set);
     }
     if let Some(set) = sets.first() {
-        for (name, hive) in [(HiveName::System, Some(planned.system)), (HiveName::Drivers, planned.drivers)] {
+        for (name, hive) in [
+            (HiveName::System, Some(planned.system)),
+            (HiveName::Drivers, planned.drivers),
+        ] {
             let Some(hive) = hive else {
                 continue;
             };
@@ -63,15 +75,29 @@ struct Walk<'w> {
 impl Walk<'_> {
     fn file(&mut self, hive: &HiveName, key: &str, value: &str, file: Option<WinPath>) {
         if let Some(file) = file.filter(|file| (self.gone)(file)) {
-            self.found.insert(format!("{hive}: {key}, value {value:?}, names {file}, which is gone"));
+            self.found.insert(format!(
+                "{hive}: {key}, value {value:?}, names {file}, which is gone"
+            ));
         }
     }
 
-    fn filters(&mut self, hive: &Hive, path: &str, missing: &dyn Fn(&str) -> bool, name: &HiveName) {
+    fn filters(
+        &mut self,
+        hive: &Hive,
+        path: &str,
+        missing: &dyn Fn(&str) -> bool,
+        name: &HiveName,
+    ) {
         for filters in FILTERS {
             let value = hive.key(path).and_then(|key| key.value(filters));
-            for filter in value.iter().flat_map(reg::texts).filter(|filter| missing(filter)) {
-                self.found.insert(format!("{name}: {path} has the filter {filter}, which is gone"));
+            for filter in value
+                .iter()
+                .flat_map(reg::texts)
+                .filter(|filter| missing(filter))
+            {
+                self.found.insert(format!(
+                    "{name}: {path} has the filter {filter}, which is gone"
+                ));
             }
         }
     }
@@ -82,24 +108,35 @@ impl Walk<'_> {
             self.filters(system, &path, missing, &HiveName::System);
             let service = reg::text_at(system, &path, "Service").unwrap_or_default();
             // A device that is not there does nothing, but one that software made is always there.
-            let boots = !path.to_lowercase().contains("\\enum\\") || path.to_lowercase().contains("\\enum\\root\\");
+            let boots = !path.to_lowercase().contains("\\enum\\")
+                || path.to_lowercase().contains("\\enum\\root\\");
             if boots && missing(&service) {
-                self.found.insert(format!("SYSTEM: {path} has the driver {service}, which is gone"));
+                self.found.insert(format!(
+                    "SYSTEM: {path} has the driver {service}, which is gone"
+                ));
             }
         }
         for order in ORDERS {
             let order = set.key(order);
             let text = reg::text_at(system, &order, "ProviderOrder").unwrap_or_default();
             for provider in text.split(',').filter(|name| missing(name)) {
-                self.found.insert(format!("SYSTEM: {order} has the provider {provider}, which is gone"));
+                self.found.insert(format!(
+                    "SYSTEM: {order} has the provider {provider}, which is gone"
+                ));
             }
         }
         let services = set.key("Services");
         for key in system.key(&services).iter().flat_map(Key::subkeys) {
             let needs = key.value("DependOnService");
-            for needed in needs.iter().flat_map(reg::texts).filter(|name| missing(name)) {
+            for needed in needs
+                .iter()
+                .flat_map(reg::texts)
+                .filter(|name| missing(name))
+            {
                 let name = key.name();
-                self.found.insert(format!("SYSTEM: service {name} needs service {needed}, which is gone"));
+                self.found.insert(format!(
+                    "SYSTEM: service {name} needs service {needed}, which is gone"
+                ));
             }
         }
     }
@@ -113,8 +150,14 @@ impl Walk<'_> {
             let path = format!("{services}\\{}", key.name());
             let image = reg::text(&key, "ImagePath").and_then(|text| places.program(&text));
             self.file(&hive, &path, "ImagePath", image);
-            for (subkey, value) in [("NetworkProvider", "ProviderPath"), ("Parameters", "ServiceDll"), ("Performance", "Library")] {
-                let file = key.subkey(subkey).and_then(|key| places.file(&reg::text(&key, value)?));
+            for (subkey, value) in [
+                ("NetworkProvider", "ProviderPath"),
+                ("Parameters", "ServiceDll"),
+                ("Performance", "Library"),
+            ] {
+                let file = key
+                    .subkey(subkey)
+                    .and_then(|key| places.file(&reg::text(&key, value)?));
                 self.file(&hive, &format!("{path}\\{subkey}"), value, file);
             }
         }
@@ -143,7 +186,12 @@ impl Walk<'_> {
                 let list = format!("{catalogue}\\{list}");
                 for entry in system.key(&list).iter().flat_map(Key::subkeys) {
                     let file = winsock::library(&entry, places);
-                    self.file(&hive, &format!("{list}\\{}", entry.name()), "PackedCatalogItem", file);
+                    self.file(
+                        &hive,
+                        &format!("{list}\\{}", entry.name()),
+                        "PackedCatalogItem",
+                        file,
+                    );
                 }
             }
         }
@@ -161,11 +209,17 @@ impl Walk<'_> {
         for provider in planned.system.key(&list).iter().flat_map(Key::subkeys) {
             let class = reg::default_of(&provider, "CLSID").unwrap_or_default();
             let root = com::ROOTS.iter().find(|(root, _)| {
-                planned.software.key(&format!("{root}\\CLSID\\{class}")).is_some()
+                planned
+                    .software
+                    .key(&format!("{root}\\CLSID\\{class}"))
+                    .is_some()
             });
             let mut known = self.survey.signatures.registry.vss_providers.iter();
             if root.is_none() && known.any(|known| known.eq_ignore_ascii_case(&provider.name())) {
-                self.found.insert(format!("SYSTEM: {list}\\{} has the class {class}, which is gone", provider.name()));
+                self.found.insert(format!(
+                    "SYSTEM: {list}\\{} has the class {class}, which is gone",
+                    provider.name()
+                ));
             }
         }
     }
@@ -177,7 +231,12 @@ impl Walk<'_> {
             let classes = format!("{root}\\CLSID");
             for class in software.key(&classes).iter().flat_map(Key::subkeys) {
                 for server in com::servers(&class, wow, self.survey) {
-                    self.file(&hive, &format!("{classes}\\{}", class.name()), "server", Some(server));
+                    self.file(
+                        &hive,
+                        &format!("{classes}\\{}", class.name()),
+                        "server",
+                        Some(server),
+                    );
                 }
             }
         }
@@ -185,7 +244,10 @@ impl Walk<'_> {
         for list in ["Run", "RunOnce"] {
             for list in reg::views(&format!("{current}\\{list}")) {
                 for value in software.key(&list).iter().flat_map(Key::values) {
-                    let program = value.value.as_str().and_then(|command| places.program(&command));
+                    let program = value
+                        .value
+                        .as_str()
+                        .and_then(|command| places.program(&command));
                     self.file(&hive, &list, &value.name, program);
                 }
             }
@@ -193,7 +255,10 @@ impl Walk<'_> {
         for (list, value) in [
             (format!("{current}\\App Paths"), ""),
             (format!("{current}\\Uninstall"), "InstallLocation"),
-            ("Microsoft\\Windows NT\\CurrentVersion\\Winlogon\\Notify".to_owned(), "DllName"),
+            (
+                "Microsoft\\Windows NT\\CurrentVersion\\Winlogon\\Notify".to_owned(),
+                "DllName",
+            ),
         ] {
             for list in reg::views(&list) {
                 for key in software.key(&list).iter().flat_map(Key::subkeys) {

@@ -20,7 +20,12 @@ pub(crate) const ROOTS: [(&str, bool); 3] = [
 ];
 
 /// Keys of a class that name its server ("CLSID Key", Win32 documentation).
-const SERVERS: [&str; 4] = ["InprocServer32", "InprocHandler32", "LocalServer32", "InprocServer"];
+const SERVERS: [&str; 4] = [
+    "InprocServer32",
+    "InprocHandler32",
+    "LocalServer32",
+    "InprocServer",
+];
 
 /// Keys whose subkeys, values, or subkeys' default values are the classes that Windows loads at some point.
 pub(crate) const LISTS: [&str; 9] = [
@@ -47,8 +52,14 @@ pub(crate) fn servers(class: &Key<'_>, wow: bool, survey: &Survey<'_>) -> Vec<Wi
         .collect();
     if files.is_empty() {
         // An item of the control panel that only starts a program.
-        let command = class.key("Shell\\Open\\Command").and_then(|key| reg::text(&key, ""));
-        files.extend(command.and_then(|command| places.program(&command)).map(file));
+        let command = class
+            .key("Shell\\Open\\Command")
+            .and_then(|key| reg::text(&key, ""));
+        files.extend(
+            command
+                .and_then(|command| places.program(&command))
+                .map(file),
+        );
     }
     files
 }
@@ -87,7 +98,13 @@ pub(crate) fn remove(
     all
 }
 
-fn remove_classes(software: &Hive, root: &str, wow: bool, survey: &Survey<'_>, edits: &mut Edits) -> BTreeSet<String> {
+fn remove_classes(
+    software: &Hive,
+    root: &str,
+    wow: bool,
+    survey: &Survey<'_>,
+    edits: &mut Edits,
+) -> BTreeSet<String> {
     let hive = HiveName::Software;
     let mut gone = BTreeSet::new();
     let Some(classes) = software.key(&format!("{root}\\CLSID")) else {
@@ -102,7 +119,8 @@ fn remove_classes(software: &Hive, root: &str, wow: bool, survey: &Survey<'_>, e
         edits.delete_key(&hive, &format!("{root}\\CLSID\\{id}"));
         // Names under which programs ask for the class: only if they still mean this one.
         for name in ["ProgID", "VersionIndependentProgID"] {
-            let Some(name) = reg::default_of(&class, name).filter(|name| !name.contains('\\')) else {
+            let Some(name) = reg::default_of(&class, name).filter(|name| !name.contains('\\'))
+            else {
                 continue;
             };
             for root in ["Classes", root] {
@@ -126,10 +144,17 @@ fn remove_libraries(software: &Hive, root: &str, survey: &Survey<'_>, edits: &mu
     let hive = HiveName::Software;
     let mut gone = BTreeSet::new();
     let libraries = format!("{root}\\TypeLib");
-    for library in software.key(&libraries).iter().flat_map(|key| key.subkeys()) {
+    for library in software
+        .key(&libraries)
+        .iter()
+        .flat_map(|key| key.subkeys())
+    {
         let path = format!("{libraries}\\{}", library.name());
         let versions: Vec<Key<'_>> = library.subkeys().collect();
-        let own: Vec<&Key<'_>> = versions.iter().filter(|one| is_own_library(one, survey)).collect();
+        let own: Vec<&Key<'_>> = versions
+            .iter()
+            .filter(|one| is_own_library(one, survey))
+            .collect();
         if !own.is_empty() && own.len() == versions.len() {
             edits.delete_key(&hive, &path);
             gone.insert(library.name().to_lowercase());
@@ -143,7 +168,11 @@ fn remove_libraries(software: &Hive, root: &str, survey: &Survey<'_>, edits: &mu
         return;
     }
     let interfaces = format!("{root}\\Interface");
-    for interface in software.key(&interfaces).iter().flat_map(|key| key.subkeys()) {
+    for interface in software
+        .key(&interfaces)
+        .iter()
+        .flat_map(|key| key.subkeys())
+    {
         let library = reg::default_of(&interface, "TypeLib").unwrap_or_default();
         if gone.contains(&library.to_lowercase()) {
             edits.delete_key(&hive, &format!("{interfaces}\\{}", interface.name()));
@@ -157,7 +186,8 @@ fn is_own_library(version: &Key<'_>, survey: &Survey<'_>) -> bool {
     let mut files = Vec::new();
     for language in version.subkeys() {
         for platform in ["win32", "win64", "win16"] {
-            let file = reg::default_of(&language, platform).and_then(|text| survey.places.file(&text));
+            let file =
+                reg::default_of(&language, platform).and_then(|text| survey.places.file(&text));
             files.extend(file.map(|file| match file.parent() {
                 Some(parent) if file.name().bytes().all(|c| c.is_ascii_digit()) => parent,
                 _ => file,
@@ -188,7 +218,9 @@ fn remove_applications(software: &Hive, root: &str, sets: &[ControlSet], edits: 
     let mut gone = BTreeSet::new();
     for application in applications.subkeys() {
         let id = application.name().to_lowercase();
-        let service = reg::text(&application, "LocalService").unwrap_or_default().to_lowercase();
+        let service = reg::text(&application, "LocalService")
+            .unwrap_or_default()
+            .to_lowercase();
         let of_service = sets.iter().any(|set| set.removed.contains(&service));
         if !left.contains(&id) && (lost.contains(&id) || of_service) {
             edits.delete_key(&hive, &format!("{list}\\{}", application.name()));
@@ -196,7 +228,9 @@ fn remove_applications(software: &Hive, root: &str, sets: &[ControlSet], edits: 
         }
     }
     for application in applications.subkeys() {
-        let id = reg::text(&application, "AppID").unwrap_or_default().to_lowercase();
+        let id = reg::text(&application, "AppID")
+            .unwrap_or_default()
+            .to_lowercase();
         if gone.contains(&id) {
             edits.delete_key(&hive, &format!("{list}\\{}", application.name()));
         }

@@ -63,14 +63,23 @@ pub(crate) fn remove(system: &Hive, set: &ControlSet, edits: &mut Edits) {
 }
 
 fn is_driven(instance: &Key<'_>, set: &ControlSet) -> bool {
-    reg::text(instance, "Service").is_some_and(|service| set.removed.contains(&service.to_lowercase()))
+    reg::text(instance, "Service")
+        .is_some_and(|service| set.removed.contains(&service.to_lowercase()))
 }
 
 /// Removes what names a driver that goes without being a device: what boots before Plug and Play, and the
 /// display adapters that are known.
-pub(crate) fn remove_names(system: &Hive, set: &ControlSet, survey: &Survey<'_>, edits: &mut Edits) {
+pub(crate) fn remove_names(
+    system: &Hive,
+    set: &ControlSet,
+    survey: &Survey<'_>,
+    edits: &mut Edits,
+) {
     let hive = HiveName::System;
-    for (list, subkey) in [("Control\\CriticalDeviceDatabase", None), ("Control\\Video", Some("Video"))] {
+    for (list, subkey) in [
+        ("Control\\CriticalDeviceDatabase", None),
+        ("Control\\Video", Some("Video")),
+    ] {
         let list = set.key(list);
         let Some(key) = system.key(&list) else {
             continue;
@@ -112,8 +121,14 @@ impl fmt::Display for Package {
 ///
 /// # Errors
 /// If the guest's folders cannot be read.
-pub(crate) fn stored(guest: &Guest<'_>, survey: &Survey<'_>, known: &[Package]) -> anyhow::Result<Vec<Package>> {
-    let store = survey.places.system("system32\\driverstore\\filerepository");
+pub(crate) fn stored(
+    guest: &Guest<'_>,
+    survey: &Survey<'_>,
+    known: &[Package],
+) -> anyhow::Result<Vec<Package>> {
+    let store = survey
+        .places
+        .system("system32\\driverstore\\filerepository");
     let Some(store) = survey.places.in_guest(&store) else {
         return Ok(Vec::new());
     };
@@ -123,8 +138,15 @@ pub(crate) fn stored(guest: &Guest<'_>, survey: &Survey<'_>, known: &[Package]) 
         for inf in &survey.signatures.registry.infs {
             let inf = inf.to_lowercase();
             let is_known = known.iter().any(|package| package.inf == inf);
-            if !is_known && name.strip_prefix(&inf).is_some_and(|rest| rest.starts_with('_')) {
-                found.push(Package { inf, published: String::new() });
+            if !is_known
+                && name
+                    .strip_prefix(&inf)
+                    .is_some_and(|rest| rest.starts_with('_'))
+            {
+                found.push(Package {
+                    inf,
+                    published: String::new(),
+                });
             }
         }
     }
@@ -141,12 +163,18 @@ pub(crate) fn packages(hive: &Hive, survey: &Survey<'_>) -> Vec<Package> {
     for key in list.subkeys() {
         let inf = match reg::text(&key, "InfName") {
             Some(inf) => inf.to_lowercase(),
-            None => key.name().split('_').next().unwrap_or_default().to_lowercase(),
+            None => key
+                .name()
+                .split('_')
+                .next()
+                .unwrap_or_default()
+                .to_lowercase(),
         };
         let provider = reg::text(&key, "Provider").unwrap_or_default();
         let mut publishers = survey.signatures.product.publishers.iter();
         // The beginning of the provider, not any mention: Broadcom has drivers of its own.
-        let theirs = publishers.any(|name| provider.to_lowercase().starts_with(&name.to_lowercase()));
+        let theirs =
+            publishers.any(|name| provider.to_lowercase().starts_with(&name.to_lowercase()));
         let mut infs = survey.signatures.registry.infs.iter();
         if theirs && infs.any(|known| known.eq_ignore_ascii_case(&inf)) {
             let published = reg::text(&key, "").unwrap_or_default();
@@ -169,7 +197,12 @@ pub(crate) fn unmatch(
         found(key, path);
         if depth > 0 {
             for subkey in key.subkeys() {
-                walk(&subkey, &format!("{path}\\{}", subkey.name()), depth - 1, found);
+                walk(
+                    &subkey,
+                    &format!("{path}\\{}", subkey.name()),
+                    depth - 1,
+                    found,
+                );
             }
         }
     }
@@ -179,7 +212,12 @@ pub(crate) fn unmatch(
     };
     walk(&ids, path, 3, &mut |key, path| {
         let id = path.to_uppercase();
-        if survey.signatures.device_ids.iter().any(|theirs| id.contains(theirs.as_str())) {
+        if survey
+            .signatures
+            .device_ids
+            .iter()
+            .any(|theirs| id.contains(theirs.as_str()))
+        {
             return;
         }
         // Below classes (`{GUID}`) the packages are only listed.

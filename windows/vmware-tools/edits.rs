@@ -9,7 +9,11 @@ use refit_hive::Value;
 #[derive(Debug, Default)]
 pub(crate) struct Edits {
     changes: Vec<Change>,
+    /// Keys that go, in lower case.
     deleted: BTreeSet<(HiveName, String)>,
+    /// Values that go, in lower case.
+    values: BTreeSet<(HiveName, String, String)>,
+    removed: BTreeSet<GuestPath>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -32,13 +36,13 @@ impl Edits {
         if self.is_deleted(hive, key) {
             return;
         }
-        let change = Change::RegistryDelete {
-            hive: hive.clone(),
-            key: key.to_owned(),
-            name: Some(name.to_owned()),
-        };
-        if !self.changes.contains(&change) {
-            self.changes.push(change);
+        let value = (hive.clone(), key.to_lowercase(), name.to_lowercase());
+        if self.values.insert(value) {
+            self.changes.push(Change::RegistryDelete {
+                hive: hive.clone(),
+                key: key.to_owned(),
+                name: Some(name.to_owned()),
+            });
         }
     }
 
@@ -57,12 +61,15 @@ impl Edits {
 
     /// Removes a file or folder.
     pub(crate) fn remove(&mut self, path: GuestPath) {
-        let covered = self.changes.iter().any(
-            |change| matches!(change, Change::Remove { path: gone } if path.starts_with(gone)),
-        );
-        if !covered {
-            self.changes.push(Change::Remove { path });
+        let mut folder = Some(path.clone());
+        while let Some(at) = folder {
+            if self.removed.contains(&at) {
+                return;
+            }
+            folder = at.parent();
         }
+        self.removed.insert(path.clone());
+        self.changes.push(Change::Remove { path });
     }
 
     /// Says what was left alone, and why.

@@ -22,13 +22,13 @@ pub(crate) struct Removed {
 impl Removed {
     /// Whether a path is among what goes.
     pub(crate) fn takes(&self, path: &WinPath) -> bool {
-        self.paths.iter().any(|gone| path.is_in(gone))
+        path.and_above().any(|path| self.paths.contains(&path))
     }
 
     /// Whether a path is among what goes, or is in a folder of the product that is not there.
     pub(crate) fn has(&self, path: &WinPath) -> bool {
-        let mut gone = self.paths.iter().chain(&self.missing);
-        gone.any(|gone| path.is_in(gone))
+        path.and_above()
+            .any(|path| self.paths.contains(&path) || self.missing.contains(&path))
     }
 }
 
@@ -37,7 +37,11 @@ impl Removed {
 ///
 /// # Errors
 /// If the guest's folders cannot be read.
-pub(crate) fn remove(guest: &Guest<'_>, survey: &Survey<'_>, edits: &mut Edits) -> anyhow::Result<Removed> {
+pub(crate) fn remove(
+    guest: &Guest<'_>,
+    survey: &Survey<'_>,
+    edits: &mut Edits,
+) -> anyhow::Result<Removed> {
     let mut removed = Removed::default();
     for folder in survey.install.iter().chain(&survey.folders) {
         match survey.places.in_guest(folder) {
@@ -61,7 +65,11 @@ pub(crate) fn remove(guest: &Guest<'_>, survey: &Survey<'_>, edits: &mut Edits) 
 }
 
 /// Where a path really is; `None` if nothing is there.
-fn real(guest: &Guest<'_>, survey: &Survey<'_>, path: &WinPath) -> anyhow::Result<Option<GuestPath>> {
+fn real(
+    guest: &Guest<'_>,
+    survey: &Survey<'_>,
+    path: &WinPath,
+) -> anyhow::Result<Option<GuestPath>> {
     let Some(path) = survey.places.in_guest(path) else {
         return Ok(None);
     };
@@ -96,9 +104,14 @@ fn remove_tree(
         take(folder, at, edits, removed);
         return Ok(());
     }
-    let direct = survey.protected.iter().find(|path| path.parent().as_ref() == Some(folder));
+    let direct = survey
+        .protected
+        .iter()
+        .find(|path| path.parent().as_ref() == Some(folder));
     if let Some(path) = direct {
-        edits.warn(format!("{path} belongs to another product; the files beside it are left there, too"));
+        edits.warn(format!(
+            "{path} belongs to another product; the files beside it are left there, too"
+        ));
     }
     for entry in guest.list(&at)? {
         let Some(name) = std::str::from_utf8(&entry.name).ok() else {
@@ -115,8 +128,19 @@ fn remove_tree(
 }
 
 /// Files in the system's folders, and what the product wrote to that of temporary files.
-fn system_files(guest: &Guest<'_>, survey: &Survey<'_>, edits: &mut Edits, removed: &mut Removed) -> anyhow::Result<()> {
-    for folder in ["", "system32", "syswow64", "system32\\drivers", "syswow64\\drivers"] {
+fn system_files(
+    guest: &Guest<'_>,
+    survey: &Survey<'_>,
+    edits: &mut Edits,
+    removed: &mut Removed,
+) -> anyhow::Result<()> {
+    for folder in [
+        "",
+        "system32",
+        "syswow64",
+        "system32\\drivers",
+        "syswow64\\drivers",
+    ] {
         let folder = survey.places.system(folder);
         each_file(guest, survey, &folder, &mut |path, real| {
             if survey.is_own(path) {
@@ -124,11 +148,16 @@ fn system_files(guest: &Guest<'_>, survey: &Survey<'_>, edits: &mut Edits, remov
             }
         })?;
     }
-    each_file(guest, survey, &survey.places.system("temp"), &mut |path, real| {
-        if signatures::any(&survey.signatures.files.logs, path.name()) {
-            take(path, real, edits, removed);
-        }
-    })
+    each_file(
+        guest,
+        survey,
+        &survey.places.system("temp"),
+        &mut |path, real| {
+            if signatures::any(&survey.signatures.files.logs, path.name()) {
+                take(path, real, edits, removed);
+            }
+        },
+    )
 }
 
 fn each_file(
@@ -152,12 +181,20 @@ fn each_file(
 
 /// What it keeps of every user. The folders are named after its vendor: with another of its products
 /// installed nobody knows whose they are.
-fn profiles(guest: &Guest<'_>, survey: &Survey<'_>, edits: &mut Edits, removed: &mut Removed) -> anyhow::Result<()> {
+fn profiles(
+    guest: &Guest<'_>,
+    survey: &Survey<'_>,
+    edits: &mut Edits,
+    removed: &mut Removed,
+) -> anyhow::Result<()> {
     if survey.vendor || !survey.siblings.is_empty() {
         return Ok(());
     }
     for users in ["users", "documents and settings"] {
-        let Some(users) = survey.places.file(&format!("{}\\{users}", survey.places.drive())) else {
+        let Some(users) = survey
+            .places
+            .file(&format!("{}\\{users}", survey.places.drive()))
+        else {
             continue;
         };
         let Some(at) = real(guest, survey, &users)? else {
@@ -171,7 +208,9 @@ fn profiles(guest: &Guest<'_>, survey: &Survey<'_>, edits: &mut Edits, removed: 
                 continue;
             }
             for folder in &survey.signatures.files.profile {
-                let path = folder.split('\\').fold(users.join(name), |path, part| path.join(part));
+                let path = folder
+                    .split('\\')
+                    .fold(users.join(name), |path, part| path.join(part));
                 remove_tree(guest, survey, &path, edits, removed)?;
             }
         }
@@ -180,13 +219,21 @@ fn profiles(guest: &Guest<'_>, survey: &Survey<'_>, edits: &mut Edits, removed: 
 }
 
 /// The installer's own copies of the package, and the icons that it unpacked.
-fn packages(guest: &Guest<'_>, survey: &Survey<'_>, edits: &mut Edits, removed: &mut Removed) -> anyhow::Result<()> {
+fn packages(
+    guest: &Guest<'_>,
+    survey: &Survey<'_>,
+    edits: &mut Edits,
+    removed: &mut Removed,
+) -> anyhow::Result<()> {
     let folder = survey.places.system("installer");
     for product in &survey.products {
         if product.packed.is_some() {
             remove_tree(guest, survey, &folder.join(&product.key), edits, removed)?;
         }
-        let package = product.package.as_deref().and_then(|package| survey.places.file(package));
+        let package = product
+            .package
+            .as_deref()
+            .and_then(|package| survey.places.file(package));
         if let Some(package) = package.filter(|path| path.parent().as_ref() == Some(&folder))
             && !survey.is_protected(&package)
             && let Some(at) = real(guest, survey, &package)?
@@ -211,9 +258,13 @@ fn remove_if_empty(
     };
     let entries = guest.list(&at)?;
     // One that was empty before is nobody's.
-    let any = removed.paths.iter().any(|path| path.parent().as_ref() == Some(folder));
+    let any = removed
+        .paths
+        .iter()
+        .any(|path| path.parent().as_ref() == Some(folder));
     let all = entries.iter().all(|entry| {
-        std::str::from_utf8(&entry.name).is_ok_and(|name| removed.paths.contains(&folder.join(name)))
+        std::str::from_utf8(&entry.name)
+            .is_ok_and(|name| removed.paths.contains(&folder.join(name)))
     });
     if any && all && !survey.is_protected(folder) {
         take(folder, at, edits, removed);

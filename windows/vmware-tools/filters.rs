@@ -15,7 +15,11 @@ pub(crate) const FILTERS: [&str; 2] = ["UpperFilters", "LowerFilters"];
 /// Every key of a control set that can have filters: classes, devices, and what boots before Plug and Play.
 pub(crate) fn places(system: &Hive, set: &ControlSet) -> Vec<String> {
     let mut places = below(system, &set.key("Control\\Class"), 2);
-    places.extend(below(system, &set.key("Control\\CriticalDeviceDatabase"), 1));
+    places.extend(below(
+        system,
+        &set.key("Control\\CriticalDeviceDatabase"),
+        1,
+    ));
     places.extend(below(system, &set.key("Enum"), 3));
     places
 }
@@ -25,7 +29,11 @@ pub(crate) fn staged_places(hive: &Hive) -> Vec<String> {
     let packages = "DriverDatabase\\DriverPackages";
     let mut places = Vec::new();
     for package in reg::names(hive, packages) {
-        places.extend(below(hive, &format!("{packages}\\{package}\\Configurations"), 1));
+        places.extend(below(
+            hive,
+            &format!("{packages}\\{package}\\Configurations"),
+            1,
+        ));
     }
     places
 }
@@ -56,36 +64,74 @@ pub(crate) fn remove(system: &Hive, set: &ControlSet, survey: &Survey<'_>, edits
     let path = set.key("Control\\CoDeviceInstallers");
     if let Some(key) = system.key(&path) {
         for value in key.values() {
-            drop_entries(edits, &HiveName::System, &path, &value.name, &value.value, |entry| {
-                survey.places.file(entry).is_some_and(|file| survey.is_own(&file))
-            });
+            drop_entries(
+                edits,
+                &HiveName::System,
+                &path,
+                &value.name,
+                &value.value,
+                |entry| {
+                    survey
+                        .places
+                        .file(entry)
+                        .is_some_and(|file| survey.is_own(&file))
+                },
+            );
         }
     }
     for path in below(system, &set.key("Control\\Class"), 2) {
-        let Some(value) = system.key(&path).and_then(|key| key.value("CoInstallers32")) else {
+        let Some(value) = system
+            .key(&path)
+            .and_then(|key| key.value("CoInstallers32"))
+        else {
             continue;
         };
-        drop_entries(edits, &HiveName::System, &path, "CoInstallers32", &value, |entry| {
-            survey.places.file(entry).is_some_and(|file| survey.is_own(&file))
-        });
+        drop_entries(
+            edits,
+            &HiveName::System,
+            &path,
+            "CoInstallers32",
+            &value,
+            |entry| {
+                survey
+                    .places
+                    .file(entry)
+                    .is_some_and(|file| survey.is_own(&file))
+            },
+        );
     }
 }
 
 /// Takes filters that go out of a hive's database of drivers. From that the kernel configures a new device
 /// before the package's own installation could bring the filter along.
-pub(crate) fn remove_staged(hive: &Hive, name: &HiveName, set: &ControlSet, survey: &Survey<'_>, edits: &mut Edits) {
+pub(crate) fn remove_staged(
+    hive: &Hive,
+    name: &HiveName,
+    set: &ControlSet,
+    survey: &Survey<'_>,
+    edits: &mut Edits,
+) {
     for path in staged_places(hive) {
         drop_filters(hive, name, &path, set, survey, edits);
     }
 }
 
-fn drop_filters(hive: &Hive, name: &HiveName, path: &str, set: &ControlSet, survey: &Survey<'_>, edits: &mut Edits) {
+fn drop_filters(
+    hive: &Hive,
+    name: &HiveName,
+    path: &str,
+    set: &ControlSet,
+    survey: &Survey<'_>,
+    edits: &mut Edits,
+) {
     let Some(key) = hive.key(path) else {
         return;
     };
     for filters in FILTERS {
         if let Some(value) = key.value(filters) {
-            drop_entries(edits, name, path, filters, &value, |filter| set.dangles(survey, filter));
+            drop_entries(edits, name, path, filters, &value, |filter| {
+                set.dangles(survey, filter)
+            });
         }
     }
 }

@@ -21,6 +21,7 @@ mod survey;
 mod tasks;
 mod winsock;
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::LazyLock;
 
@@ -71,14 +72,19 @@ impl Fixup for VmwareTools {
             let reason = "the guest is no Windows".to_owned();
             return Ok(Verdict::NotApplicable { reason }.into());
         };
-        let (Some(system), Some(software)) =
-            (guest.hive(&HiveName::System)?, guest.hive(&HiveName::Software)?)
-        else {
+        let (Some(system), Some(software)) = (
+            guest.hive(&HiveName::System)?,
+            guest.hive(&HiveName::Software)?,
+        ) else {
             let reason = "the guest's registry has no SYSTEM or no SOFTWARE hive".to_owned();
             return Ok(Verdict::NotApplicable { reason }.into());
         };
         let drivers = guest.hive(&HiveName::Drivers)?;
-        let mut hives = Hives { system, software, drivers };
+        let mut hives = Hives {
+            system,
+            software,
+            drivers,
+        };
         let mut evidence = Vec::new();
         let mut warnings = Vec::new();
         let mut changes = Vec::new();
@@ -102,15 +108,25 @@ impl Fixup for VmwareTools {
             hives = removal.hives;
         }
         let verdict = if !changes.is_empty() {
-            Verdict::Change { reason: found.join("; "), changes }
+            Verdict::Change {
+                reason: found.join("; "),
+                changes,
+            }
         } else if once.is_empty() {
             Verdict::NotApplicable {
-                reason: "the guest did not run on a hypervisor whose tools are to be removed".to_owned(),
+                reason: "the guest did not run on a hypervisor whose tools are to be removed"
+                    .to_owned(),
             }
         } else {
-            Verdict::Fine { reason: format!("no {} are there", once.join(" and ")) }
+            Verdict::Fine {
+                reason: format!("no {} are there", once.join(" and ")),
+            }
         };
-        Ok(Proposal { verdict, evidence, warnings })
+        Ok(Proposal {
+            verdict,
+            evidence,
+            warnings,
+        })
     }
 }
 
@@ -142,14 +158,19 @@ fn remove(
         devices::remove_names(system, set, &survey, &mut edits);
         providers::network(system, set, &survey, &mut edits);
         providers::libraries(system, set, &survey, &mut edits);
-        winsock::remove(system, set, &survey, &mut edits);
+        providers::search_path(system, set, &survey, &mut edits);
     }
+    let mut needed = BTreeSet::new();
+    for set in &sets {
+        needed.extend(winsock::remove(system, set, &survey, &mut edits));
+    }
+    survey.protected.extend(needed);
     let classes = com::remove(software, &sets, &survey, &mut edits);
     for set in &sets {
         providers::shadow_copies(system, set, &classes, &survey, &mut edits);
     }
+    msi::remove(software, &survey, &mut edits);
     for product in &survey.products {
-        msi::remove(software, product, &survey, &mut edits);
         evidence.push(Evidence::from([
             ("product", product.name.clone()),
             ("version", product.version.clone()),
@@ -157,7 +178,7 @@ fn remove(
         ]));
     }
     software::remove(software, &survey, &mut edits);
-    providers::logon(software, &survey, &mut edits);
+    providers::of_sessions(software, &survey, &mut edits);
     tasks::remove(guest, software, &survey, &mut edits)?;
     let removed = files::remove(guest, &survey, &mut edits)?;
     let is_gone = |path: &paths::WinPath| removed.has(path);
@@ -177,14 +198,22 @@ fn remove(
         edits.warn(format!("still points at what is removed: {leftover}"));
     }
     let reason = match survey.products.first() {
-        Some(product) if !product.version.is_empty() => {
+        Some(product)
+            if !product.version.is_empty()
+                && !product.version.starts_with(last_word(&product.name)) =>
+        {
             format!("{} {} is installed", product.name, product.version)
         }
         Some(product) => format!("{} is installed", product.name),
         None => format!("{} left something behind", table.title),
     };
     let warnings = std::mem::take(&mut edits.warnings);
-    Ok(Removal { reason, changes: edits.into_changes(), warnings, hives: after })
+    Ok(Removal {
+        reason,
+        changes: edits.into_changes(),
+        warnings,
+        hives: after,
+    })
 }
 
 /// Driver packages in the driver store: they stay, but serve only the hypervisor's own devices.
@@ -196,7 +225,10 @@ fn staged(
     edits: &mut Edits,
 ) -> anyhow::Result<()> {
     let mut packages = Vec::new();
-    for (name, hive) in [(HiveName::System, Some(&hives.system)), (HiveName::Drivers, hives.drivers.as_ref())] {
+    for (name, hive) in [
+        (HiveName::System, Some(&hives.system)),
+        (HiveName::Drivers, hives.drivers.as_ref()),
+    ] {
         let Some(hive) = hive else {
             continue;
         };
@@ -238,7 +270,9 @@ fn edited(hives: &Hives, changes: &[Change]) -> anyhow::Result<Hives> {
         let hive = Rc::make_mut(hive);
         let done = match change {
             Change::RegistrySet { name, value, .. } => hive.set_value(key, name, value),
-            Change::RegistryDelete { name: Some(name), .. } => hive.delete_value(key, name).map(drop),
+            Change::RegistryDelete {
+                name: Some(name), ..
+            } => hive.delete_value(key, name).map(drop),
             Change::RegistryDelete { name: None, .. } => hive.delete_key(key).map(drop),
             _ => Ok(()),
         };
@@ -260,21 +294,37 @@ fn ran_on(hives: &Hives, windows: &WindowsFacts, table: &Signatures) -> bool {
 }
 
 /// What the report says of tools that are there and not to be removed.
-fn left(hives: &Hives, windows: &WindowsFacts, parameter: &str, table: &Signatures) -> Option<Evidence> {
+fn left(
+    hives: &Hives,
+    windows: &WindowsFacts,
+    parameter: &str,
+    table: &Signatures,
+) -> Option<Evidence> {
     let services = format!("{}\\Services", windows.control_set());
     let names = reg::names(&hives.system, &services);
     let there = names.iter().any(|name| table.service(name).is_some());
     there.then(|| {
         Evidence::from([
             ("found", table.title.clone()),
-            ("remove_with", format!("--set windows-vmware-tools.{parameter}=true")),
+            (
+                "remove_with",
+                format!("--set windows-vmware-tools.{parameter}=true"),
+            ),
         ])
     })
 }
 
+/// What a product's name ends with: some have the version there.
+fn last_word(name: &str) -> &str {
+    name.rsplit(' ').next().unwrap_or_default()
+}
+
 /// Whether a parameter of type bool is set.
 fn flag(info: &Info, request: &Request, name: &str) -> bool {
-    let given = request.parameters.get(&info.id).and_then(|given| given.get(name));
+    let given = request
+        .parameters
+        .get(&info.id)
+        .and_then(|given| given.get(name));
     given
         .or_else(|| info.parameters.get(name)?.default.as_ref())
         .and_then(toml::Value::as_bool)

@@ -20,7 +20,11 @@ pub(crate) fn unpack(code: &str) -> Option<String> {
     }
     let plain = exchange(&code.to_uppercase());
     let (a, b, c) = (&plain[..8], &plain[8..12], &plain[12..16]);
-    Some(format!("{{{a}-{b}-{c}-{}-{}}}", &plain[16..20], &plain[20..]))
+    Some(format!(
+        "{{{a}-{b}-{c}-{}-{}}}",
+        &plain[16..20],
+        &plain[20..]
+    ))
 }
 
 /// Whether it looks like a packed GUID.
@@ -46,15 +50,30 @@ mod tests {
     #[test]
     fn there_and_back() {
         for (guid, code) in [
-            ("{6732E1E0-6629-4B92-A25F-40377D162D15}", "0E1E2376926629B42AF50473D761D251"),
-            ("{AF174E64-22CF-4386-A9EC-73F285739998}", "46E471FAFC2268349ACE372F58379989"),
+            (
+                "{6732E1E0-6629-4B92-A25F-40377D162D15}",
+                "0E1E2376926629B42AF50473D761D251",
+            ),
+            (
+                "{AF174E64-22CF-4386-A9EC-73F285739998}",
+                "46E471FAFC2268349ACE372F58379989",
+            ),
             // From a Windows 7 with VMware Tools 8.0.2.
-            ("{FE2F6A2C-196E-4210-9C04-2B1BC21F07EF}", "C2A6F2EFE6910124C940B2B12CF170FE"),
+            (
+                "{FE2F6A2C-196E-4210-9C04-2B1BC21F07EF}",
+                "C2A6F2EFE6910124C940B2B12CF170FE",
+            ),
         ] {
             assert_eq!(pack(guid).as_deref(), Some(code));
             assert_eq!(unpack(code).as_deref(), Some(guid));
         }
-        for wrong in ["", "{}", "6732E1E0-6629-4B92-A25F-40377D162D15", "{6732E1E0-6629-4B92-A25F-40377D162D1G}", "{6732E1E06629-4B92-A25F-40377D162D15}"] {
+        for wrong in [
+            "",
+            "{}",
+            "6732E1E0-6629-4B92-A25F-40377D162D15",
+            "{6732E1E0-6629-4B92-A25F-40377D162D1G}",
+            "{6732E1E06629-4B92-A25F-40377D162D15}",
+        ] {
             assert_eq!(pack(wrong), None, "{wrong}");
         }
         assert_eq!(unpack("0E1E2376926629B42AF50473D761D25é"), None);

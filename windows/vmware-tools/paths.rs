@@ -29,6 +29,11 @@ impl WinPath {
             .map(|(parent, _)| Self(parent.to_owned()))
     }
 
+    /// It, and every folder that it is in.
+    pub(crate) fn and_above(&self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self.clone()), Self::parent)
+    }
+
     /// Whether it is `folder` or below it.
     pub(crate) fn is_in(&self, folder: &Self) -> bool {
         self.0
@@ -66,8 +71,15 @@ impl Places {
     /// Of the system whose facts and `SOFTWARE` are given. What they do not say is where Windows puts it.
     pub(crate) fn new(windows: &WindowsFacts, software: &Hive) -> Self {
         let current = "Microsoft\\Windows NT\\CurrentVersion";
-        let drive = format!("{}:", windows.system_drive.unwrap_or('c').to_ascii_lowercase());
-        let root = windows.system_root.to_string().to_lowercase().replace('/', "\\");
+        let drive = format!(
+            "{}:",
+            windows.system_drive.unwrap_or('c').to_ascii_lowercase()
+        );
+        let root = windows
+            .system_root
+            .to_string()
+            .to_lowercase()
+            .replace('/', "\\");
         let root = format!("{drive}{root}");
         let folders = "Microsoft\\Windows\\CurrentVersion";
         let known = |name: &str, default: &str| {
@@ -89,7 +101,10 @@ impl Places {
             ("%windir%".to_owned(), root.clone()),
             ("%systempath%".to_owned(), root.clone()),
             ("%systemdrive%".to_owned(), drive.clone()),
-            ("%programfiles%".to_owned(), known("ProgramFilesDir", "program files")),
+            (
+                "%programfiles%".to_owned(),
+                known("ProgramFilesDir", "program files"),
+            ),
             (
                 "%programfiles(x86)%".to_owned(),
                 known("ProgramFilesDir (x86)", "program files (x86)"),
@@ -104,7 +119,11 @@ impl Places {
             ),
             (
                 "%allusersprofile%".to_owned(),
-                if has_program_data { program_data.clone() } else { old_all_users },
+                if has_program_data {
+                    program_data.clone()
+                } else {
+                    old_all_users
+                },
             ),
             ("%programdata%".to_owned(), program_data),
         ];
@@ -131,10 +150,15 @@ impl Places {
 
     /// Whether a folder is Windows's own or everybody's, or has such a one in it.
     pub(crate) fn is_common(&self, folder: &WinPath) -> bool {
-        let users = [format!("{}\\users", self.drive), format!("{}\\documents and settings", self.drive)];
+        let users = [
+            format!("{}\\users", self.drive),
+            format!("{}\\documents and settings", self.drive),
+        ];
         let common = self.variables.iter().map(|(_, path)| path);
         folder.is_in(&WinPath(self.system_root.clone()))
-            || common.chain(&users).any(|path| WinPath(path.clone()).is_in(folder))
+            || common
+                .chain(&users)
+                .any(|path| WinPath(path.clone()).is_in(folder))
     }
 
     /// Where in the guest it is; `None` if that is another drive, which nobody has mounted.
@@ -163,7 +187,10 @@ impl Places {
         }
         if let Some(rest) = text.strip_prefix("\\systemroot\\") {
             text = format!("{}\\{rest}", self.system_root);
-        } else if ["system32\\", "syswow64\\"].iter().any(|folder| text.starts_with(folder)) {
+        } else if ["system32\\", "syswow64\\"]
+            .iter()
+            .any(|folder| text.starts_with(folder))
+        {
             text = format!("{}\\{text}", self.system_root);
         } else if text.starts_with("\\\\") || text.contains('%') {
             return None;
@@ -184,7 +211,11 @@ impl Places {
                 part => parts.push(part),
             }
         }
-        Some(parts.iter().fold(WinPath(drive.to_owned()), |path, part| path.join(part)))
+        Some(
+            parts
+                .iter()
+                .fold(WinPath(drive.to_owned()), |path, part| path.join(part)),
+        )
     }
 
     /// The program of a command line, without its arguments. Of `rundll32`, the library that it runs.
@@ -224,7 +255,11 @@ fn split_unquoted(command: &str) -> (&str, &str) {
         let mut from = 0;
         while let Some(at) = lower[from..].find(extension) {
             let after = from + at + extension.len();
-            if lower[after..].chars().next().is_none_or(|c| c.is_whitespace() || c == ',') {
+            if lower[after..]
+                .chars()
+                .next()
+                .is_none_or(|c| c.is_whitespace() || c == ',')
+            {
                 end = end.min(after);
                 break;
             }
@@ -254,13 +289,34 @@ mod tests {
     #[test]
     fn programs() {
         for (command, expected) in [
-            (r#""C:\Program Files\VMware\VMware Tools\vmtoolsd.exe" -n vmusr"#, r"c:\program files\vmware\vmware tools\vmtoolsd.exe"),
-            (r"C:\Program Files\VMware\VMware Tools\vmtoolsd.exe -n vmusr", r"c:\program files\vmware\vmware tools\vmtoolsd.exe"),
-            (r"\SystemRoot\system32\DRIVERS\vm3dmp.sys", r"c:\windows\system32\drivers\vm3dmp.sys"),
-            (r"system32\DRIVERS\vmci.sys", r"c:\windows\system32\drivers\vmci.sys"),
-            (r"\??\C:\Program Files\Common Files\VMware\Drivers\memctl\vmmemctl.sys", r"c:\program files\common files\vmware\drivers\memctl\vmmemctl.sys"),
-            (r"%SystemRoot%\system32\vm3dservice.exe", r"c:\windows\system32\vm3dservice.exe"),
-            (r"C:\Windows\system32\dllhost.exe /Processid:{26FE4608}", r"c:\windows\system32\dllhost.exe"),
+            (
+                r#""C:\Program Files\VMware\VMware Tools\vmtoolsd.exe" -n vmusr"#,
+                r"c:\program files\vmware\vmware tools\vmtoolsd.exe",
+            ),
+            (
+                r"C:\Program Files\VMware\VMware Tools\vmtoolsd.exe -n vmusr",
+                r"c:\program files\vmware\vmware tools\vmtoolsd.exe",
+            ),
+            (
+                r"\SystemRoot\system32\DRIVERS\vm3dmp.sys",
+                r"c:\windows\system32\drivers\vm3dmp.sys",
+            ),
+            (
+                r"system32\DRIVERS\vmci.sys",
+                r"c:\windows\system32\drivers\vmci.sys",
+            ),
+            (
+                r"\??\C:\Program Files\Common Files\VMware\Drivers\memctl\vmmemctl.sys",
+                r"c:\program files\common files\vmware\drivers\memctl\vmmemctl.sys",
+            ),
+            (
+                r"%SystemRoot%\system32\vm3dservice.exe",
+                r"c:\windows\system32\vm3dservice.exe",
+            ),
+            (
+                r"C:\Windows\system32\dllhost.exe /Processid:{26FE4608}",
+                r"c:\windows\system32\dllhost.exe",
+            ),
             (r#"rundll32.exe "C:\X\y.dll",Entry"#, r"c:\x\y.dll"),
             (r"C:\a\..\Windows\.\x.exe", r"c:\windows\x.exe"),
         ] {
@@ -272,8 +328,14 @@ mod tests {
     #[test]
     fn files() {
         for (text, expected) in [
-            ("vm3dc003.dll,Entry", Some(r"c:\windows\system32\vm3dc003.dll")),
-            ("%SystemPath%/system32/DRIVERS/vmci.sys", Some(r"c:\windows\system32\drivers\vmci.sys")),
+            (
+                "vm3dc003.dll,Entry",
+                Some(r"c:\windows\system32\vm3dc003.dll"),
+            ),
+            (
+                "%SystemPath%/system32/DRIVERS/vmci.sys",
+                Some(r"c:\windows\system32\drivers\vmci.sys"),
+            ),
             ("@C:\\x\\y.dll,-100", Some(r"c:\x\y.dll")),
             ("\\\\server\\share\\x.dll", None),
             ("%Unknown%\\x.dll", None),

@@ -8,7 +8,6 @@ use refit_hive::{Hive, Key, Value};
 use super::edits::Edits;
 use super::paths::WinPath;
 use super::reg;
-use super::signatures;
 use super::survey::Survey;
 
 /// Libraries of Windows that a driver's source of events names beside its own.
@@ -82,6 +81,15 @@ pub(crate) fn decide(
             }
             set.kept.insert(service.to_lowercase());
             needed.extend(image(&key, survey));
+            let libraries = survey
+                .signatures
+                .service(&service)
+                .map(|known| known.libraries.as_slice());
+            for library in libraries.unwrap_or_default() {
+                for folder in ["system32", "syswow64"] {
+                    needed.insert(survey.places.system(folder).join(library));
+                }
+            }
         }
         sets.push(set);
     }
@@ -101,7 +109,10 @@ fn decide_one(key: &Key<'_>, name: &str, survey: &Survey<'_>) -> Decision {
         };
     };
     if signature.shared {
-        let others = signature.programs.iter().any(|program| survey.others_have(&program.to_lowercase()));
+        let others = signature
+            .programs
+            .iter()
+            .any(|program| survey.others_have(&program.to_lowercase()));
         if let Some(sibling) = survey.siblings.first() {
             return Decision::Doubt(format!("{sibling} is installed, which needs it, too"));
         }
@@ -115,12 +126,19 @@ fn decide_one(key: &Key<'_>, name: &str, survey: &Survey<'_>) -> Decision {
     }
     let title = reg::text(key, "DisplayName").unwrap_or_default();
     let title = title.rsplit(';').next().unwrap_or_default();
-    if signature.titles.iter().any(|known| known.eq_ignore_ascii_case(title)) {
+    if signature
+        .titles
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(title))
+    {
         return Decision::Remove;
     }
     match image {
         Some(image) => {
-            let named = signature.programs.iter().any(|known| known.eq_ignore_ascii_case(image.name()));
+            let named = signature
+                .programs
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(image.name()));
             if named || survey.is_installed_at(&image) {
                 return Decision::Remove;
             }
@@ -182,7 +200,9 @@ pub(crate) fn references(system: &Hive, set: &ControlSet, survey: &Survey<'_>, e
             }
         }
         if let Some(value) = key.value("Sources") {
-            drop_entries(edits, &hive, &log, "Sources", &value, |name| gone.contains(&name.to_lowercase()));
+            drop_entries(edits, &hive, &log, "Sources", &value, |name| {
+                gone.contains(&name.to_lowercase())
+            });
         }
     }
 }
@@ -190,7 +210,11 @@ pub(crate) fn references(system: &Hive, set: &ControlSet, survey: &Survey<'_>, e
 /// Whether a source of events has its texts in files of the product only, or is one of its names without any.
 fn is_own_source(source: &Key<'_>, survey: &Survey<'_>) -> bool {
     let mut files = Vec::new();
-    for name in ["EventMessageFile", "CategoryMessageFile", "ParameterMessageFile"] {
+    for name in [
+        "EventMessageFile",
+        "CategoryMessageFile",
+        "ParameterMessageFile",
+    ] {
         let text = reg::text(source, name).unwrap_or_default();
         files.extend(text.split(';').filter_map(|file| survey.places.file(file)));
     }
@@ -202,10 +226,7 @@ fn is_own_source(source: &Key<'_>, survey: &Survey<'_>) -> bool {
         return listed() && source.value("ProviderGuid").is_none();
     }
     files.retain(|file| !COMMON_MESSAGES.contains(&file.name()));
-    !files.is_empty()
-        && files.iter().all(|file| {
-            survey.is_own(file) || (listed() && signatures::any(&survey.signatures.files.system, file.name()))
-        })
+    !files.is_empty() && files.iter().all(|file| survey.is_own(file))
 }
 
 /// Takes the entries that `gone` says out of a value that lists texts; without any left, the value goes. The
@@ -229,7 +250,10 @@ pub(crate) fn drop_entries(
             hive,
             key,
             name,
-            Value { kind: value.kind, ..Value::sz(one) },
+            Value {
+                kind: value.kind,
+                ..Value::sz(one)
+            },
         ),
         _ => edits.set(hive, key, name, Value::multi_sz(&left)),
     }

@@ -67,6 +67,9 @@ pub(crate) struct Files {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Registry {
     pub(crate) keys: Vec<String>,
+    /// Its own, unless a sibling product is installed.
+    #[serde(default)]
+    pub(crate) shared_keys: Vec<String>,
     /// Go when they are empty.
     pub(crate) parents: Vec<String>,
     pub(crate) handlers: Vec<String>,
@@ -97,6 +100,9 @@ pub(crate) struct Service {
     /// Display names, if it runs somebody else's program.
     #[serde(default)]
     pub(crate) titles: Vec<String>,
+    /// Libraries in the system's folders through which programs use it.
+    #[serde(default)]
+    pub(crate) libraries: Vec<String>,
     /// Whether a sibling product has it, too.
     #[serde(default)]
     pub(crate) shared: bool,
@@ -152,19 +158,23 @@ pub(crate) fn any(patterns: &[String], name: &str) -> bool {
     patterns.iter().any(|pattern| matches(pattern, name))
 }
 
-macro_rules! table {
-    ($name:ident, $file:literal) => {
-        #[expect(clippy::expect_used, reason = "part of the program; a test reads it")]
-        pub(crate) static $name: LazyLock<Signatures> = LazyLock::new(|| {
-            toml::from_str(include_str!($file)).expect(concat!($file, " is valid"))
-        });
-    };
-}
+/// VMware Tools.
+pub(crate) static VMWARE: LazyLock<Signatures> =
+    LazyLock::new(|| read(include_str!("signatures/vmware.toml")));
+/// VirtualBox Guest Additions.
+pub(crate) static VIRTUALBOX: LazyLock<Signatures> =
+    LazyLock::new(|| read(include_str!("signatures/virtualbox.toml")));
+/// Parallels Tools and Virtuozzo Tools.
+pub(crate) static PARALLELS: LazyLock<Signatures> =
+    LazyLock::new(|| read(include_str!("signatures/parallels.toml")));
+/// Xen guest tools.
+pub(crate) static XEN: LazyLock<Signatures> =
+    LazyLock::new(|| read(include_str!("signatures/xen.toml")));
 
-table!(VMWARE, "signatures/vmware.toml");
-table!(VIRTUALBOX, "signatures/virtualbox.toml");
-table!(PARALLELS, "signatures/parallels.toml");
-table!(XEN, "signatures/xen.toml");
+#[expect(clippy::expect_used, reason = "part of the program; a test reads it")]
+fn read(table: &str) -> Signatures {
+    toml::from_str(table).expect("a table of signatures is valid")
+}
 
 #[cfg(test)]
 mod tests {
@@ -189,9 +199,31 @@ mod tests {
     #[test]
     fn nothing_of_microsoft_or_kept_is_named() {
         let microsoft = [
-            "vmbus", "vmbusr", "vmbushid", "vmgid", "vmgencounter", "vmstorfl", "vms3cap", "vmicheartbeat",
-            "vmickvpexchange", "vmicrdv", "vmicshutdown", "vmictimesync", "vmicvmsession", "vmicvss", "vmicguestinterface",
-            "vmrs", "vmcompute", "vmms", "vmsmp", "vmswitch", "storvsc", "netvsc", "wmiapsrv", "vss", "winhv",
+            "vmbus",
+            "vmbusr",
+            "vmbushid",
+            "vmgid",
+            "vmgencounter",
+            "vmstorfl",
+            "vms3cap",
+            "vmicheartbeat",
+            "vmickvpexchange",
+            "vmicrdv",
+            "vmicshutdown",
+            "vmictimesync",
+            "vmicvmsession",
+            "vmicvss",
+            "vmicguestinterface",
+            "vmrs",
+            "vmcompute",
+            "vmms",
+            "vmsmp",
+            "vmswitch",
+            "storvsc",
+            "netvsc",
+            "wmiapsrv",
+            "vss",
+            "winhv",
         ];
         for table in [&*VMWARE, &*VIRTUALBOX, &*PARALLELS, &*XEN] {
             for name in microsoft {

@@ -23,12 +23,17 @@ pub(crate) fn remove(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
     // Descriptions of classes that WMI compiles again when it repairs itself.
     let (wbem, mofs) = ("Microsoft\\WBEM\\CIMOM", "Autorecover MOFs");
     if let Some(value) = software.key(wbem).and_then(|key| key.value(mofs)) {
-        drop_entries(edits, &HiveName::Software, wbem, mofs, &value, |entry| is_own(survey, entry));
+        drop_entries(edits, &HiveName::Software, wbem, mofs, &value, |entry| {
+            is_own(survey, entry)
+        });
     }
 }
 
 fn is_own(survey: &Survey<'_>, text: &str) -> bool {
-    survey.places.file(text).is_some_and(|file| survey.is_own(&file))
+    survey
+        .places
+        .file(text)
+        .is_some_and(|file| survey.is_own(&file))
 }
 
 /// Commands at logon; the product's are known by name or by program.
@@ -43,7 +48,12 @@ fn run(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
                 let Some(program) = survey.places.program(&command) else {
                     continue;
                 };
-                let named = survey.signatures.registry.run.iter().any(|name| name.eq_ignore_ascii_case(&value.name));
+                let named = survey
+                    .signatures
+                    .registry
+                    .run
+                    .iter()
+                    .any(|name| name.eq_ignore_ascii_case(&value.name));
                 let known = || signatures::any(&survey.signatures.product.proof, program.name());
                 if survey.is_own(&program) || (named && known()) {
                     edits.delete_value(&HiveName::Software, &path, &value.name);
@@ -51,7 +61,10 @@ fn run(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
                     let approved = format!("{CURRENT}\\Explorer\\StartupApproved");
                     for view in ["Run", "Run32"] {
                         let approved = format!("{approved}\\{view}");
-                        if software.key(&approved).is_some_and(|key| key.value(&value.name).is_some()) {
+                        if software
+                            .key(&approved)
+                            .is_some_and(|key| key.value(&value.name).is_some())
+                        {
                             edits.delete_value(&HiveName::Software, &approved, &value.name);
                         }
                     }
@@ -76,7 +89,9 @@ fn handlers(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
         let Some(key) = software.key(&path) else {
             continue;
         };
-        let command = key.key("shell\\open\\command").and_then(|key| reg::text(&key, ""));
+        let command = key
+            .key("shell\\open\\command")
+            .and_then(|key| reg::text(&key, ""));
         let program = command.and_then(|command| survey.places.program(&command));
         if program.is_none_or(|program| survey.is_own(&program)) {
             edits.delete_key(&hive, &path);
@@ -94,8 +109,15 @@ fn handlers(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
                 let start = capabilities.get(..key.len());
                 start.is_some_and(|start| start.eq_ignore_ascii_case(key))
             });
-            let named = table.applications.iter().any(|name| name.eq_ignore_ascii_case(&value.name));
-            if named && (below || edits.is_deleted(&hive, capabilities) || software.key(capabilities).is_none()) {
+            let named = table
+                .applications
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(&value.name));
+            if named
+                && (below
+                    || edits.is_deleted(&hive, capabilities)
+                    || software.key(capabilities).is_none())
+            {
                 edits.delete_value(&hive, &path, &value.name);
             }
         }
@@ -136,7 +158,12 @@ fn lockdown(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
 fn own_keys(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
     let hive = HiveName::Software;
     let table = &survey.signatures.registry;
-    for path in table.keys.iter().flat_map(|path| reg::views(path)) {
+    let shared = match survey.siblings.is_empty() {
+        true => table.shared_keys.as_slice(),
+        false => &[],
+    };
+    let keys = table.keys.iter().chain(shared);
+    for path in keys.flat_map(|path| reg::views(path)) {
         if software.key(&path).is_some() {
             edits.delete_key(&hive, &path);
         }
@@ -145,7 +172,8 @@ fn own_keys(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
         let Some(key) = software.key(&path) else {
             continue;
         };
-        let goes = |subkey: &Key<'_>| edits.is_deleted(&hive, &format!("{path}\\{}", subkey.name()));
+        let goes =
+            |subkey: &Key<'_>| edits.is_deleted(&hive, &format!("{path}\\{}", subkey.name()));
         if key.values().next().is_none() && key.subkeys().all(|subkey| goes(&subkey)) {
             edits.delete_key(&hive, &path);
         }
@@ -153,10 +181,19 @@ fn own_keys(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
 }
 
 /// Takes the product's folders that are gone, or were not there, out of the installer's list of those it made.
-pub(crate) fn installer_folders(software: &Hive, is_gone: &dyn Fn(&WinPath) -> bool, survey: &Survey<'_>, edits: &mut Edits) {
+pub(crate) fn installer_folders(
+    software: &Hive,
+    is_gone: &dyn Fn(&WinPath) -> bool,
+    survey: &Survey<'_>,
+    edits: &mut Edits,
+) {
     let path = format!("{INSTALLER}\\Folders");
     for value in software.key(&path).iter().flat_map(|key| key.values()) {
-        if survey.places.file(&value.name).is_some_and(|folder| is_gone(&folder)) {
+        if survey
+            .places
+            .file(&value.name)
+            .is_some_and(|folder| is_gone(&folder))
+        {
             edits.delete_value(&HiveName::Software, &path, &value.name);
         }
     }

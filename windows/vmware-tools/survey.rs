@@ -1,9 +1,9 @@
 //! Which product is installed and where, and what other products own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use refit_engine::Guest;
-use refit_hive::Hive;
+use refit_engine::{Guest, GuestPath};
+use refit_hive::{Hive, Key};
 
 use super::packed;
 use super::paths::{Places, WinPath};
@@ -46,7 +46,9 @@ pub(crate) struct Survey<'a> {
     pub(crate) vendor: bool,
     /// Files and folders of others; never removed.
     pub(crate) protected: BTreeSet<WinPath>,
-    /// Files that only this product's records name.
+    /// Packed codes of the products, in upper case.
+    codes: BTreeSet<String>,
+    /// Files that only these products' records name.
     recorded: BTreeSet<WinPath>,
 }
 
@@ -71,6 +73,7 @@ impl<'a> Survey<'a> {
             siblings: Vec::new(),
             vendor: false,
             protected: BTreeSet::new(),
+            codes: BTreeSet::new(),
             recorded: BTreeSet::new(),
         };
         let all = installed(software);
@@ -86,12 +89,16 @@ impl<'a> Survey<'a> {
             let located = product.location.as_deref().and_then(|at| places.file(at));
             let there = vendor && located.as_ref().is_some_and(|at| defaults.contains(at));
             if named || there {
+                survey.codes.extend(product.packed.clone());
                 survey.products.push(product.clone());
                 continue;
             }
             survey.vendor |= vendor;
             let siblings = &signatures.product.siblings;
-            if siblings.iter().any(|sibling| starts_with(&product.name, sibling)) {
+            if siblings
+                .iter()
+                .any(|sibling| starts_with(&product.name, sibling))
+            {
                 survey.siblings.push(product.name.clone());
             }
             locations.extend(located);
@@ -118,6 +125,9 @@ impl<'a> Survey<'a> {
                     signatures.title
                 ));
             }
+        }
+        for folder in survey.install.clone() {
+            survey.install.extend(short_name(guest, places, &folder)?);
         }
         survey.folders = folders(places, &signatures.files.folders);
         // Elsewhere a folder of another product is not in danger, and `C:\Windows\System32` has been one.
@@ -151,13 +161,15 @@ impl<'a> Survey<'a> {
     fn read_components(&mut self, software: &Hive) {
         let mut own = BTreeSet::new();
         for sid in reg::names(software, &format!("{INSTALLER}\\UserData")) {
-            let Some(components) = software.key(&format!("{INSTALLER}\\UserData\\{sid}\\Components"))
+            let Some(components) =
+                software.key(&format!("{INSTALLER}\\UserData\\{sid}\\Components"))
             else {
                 continue;
             };
             for component in components.subkeys() {
                 for value in component.values() {
-                    let Some(file) = value.value.as_str().and_then(|text| self.key_path(&text)) else {
+                    let Some(file) = value.value.as_str().and_then(|text| self.key_path(&text))
+                    else {
                         continue;
                     };
                     if self.is_product(&value.name) {
@@ -169,6 +181,16 @@ impl<'a> Survey<'a> {
             }
         }
         self.recorded = own.difference(&self.protected).cloned().collect();
+        // A file that is counted more than once has another user.
+        for path in reg::views("Microsoft\\Windows\\CurrentVersion\\SharedDLLs") {
+            for value in software.key(&path).iter().flat_map(Key::values) {
+                if value.value.as_dword().is_some_and(|count| count > 1)
+                    && let Some(file) = self.places.file(&value.name)
+                {
+                    self.recorded.remove(&file);
+                }
+            }
+        }
     }
 
     /// The file of a component: `C:\...`, or `C?\...` if its use is counted; others are folders or keys.
@@ -187,8 +209,7 @@ impl<'a> Survey<'a> {
 
     /// Whether `code` is the packed code of a product that is to go.
     pub(crate) fn is_product(&self, code: &str) -> bool {
-        let mut codes = self.products.iter().filter_map(|product| product.packed.as_deref());
-        codes.any(|own| own.eq_ignore_ascii_case(code))
+        self.codes.contains(&code.to_uppercase())
     }
 
     /// Whether a file is in a folder where the product is installed.
@@ -211,8 +232,16 @@ impl<'a> Survey<'a> {
     /// Whether it is one of the files that the product puts into the system's folders.
     fn is_own_system_file(&self, path: &WinPath) -> bool {
         let in_system = path.parent().is_some_and(|parent| {
-            let folders = ["", "system32", "syswow64", "system32\\drivers", "syswow64\\drivers"];
-            folders.iter().any(|folder| self.places.system(folder) == parent)
+            let folders = [
+                "",
+                "system32",
+                "syswow64",
+                "system32\\drivers",
+                "syswow64\\drivers",
+            ];
+            folders
+                .iter()
+                .any(|folder| self.places.system(folder) == parent)
         });
         let files = &self.signatures.files;
         in_system
@@ -222,14 +251,7 @@ impl<'a> Survey<'a> {
 
     /// Whether it is somebody else's, or in a folder that is.
     pub(crate) fn is_protected(&self, path: &WinPath) -> bool {
-        let mut at = Some(path.clone());
-        while let Some(path) = at {
-            if self.protected.contains(&path) {
-                return true;
-            }
-            at = path.parent();
-        }
-        false
+        path.and_above().any(|path| self.protected.contains(&path))
     }
 
     /// Whether another product has a file of this name among those that its records name.
@@ -240,23 +262,23 @@ impl<'a> Survey<'a> {
 
 /// Every installed product with its publisher; one of several records that are there gives what the others lack.
 fn installed(software: &Hive) -> Vec<(Product, Option<String>)> {
-    let mut found: Vec<(Product, Option<String>)> = Vec::new();
+    let mut found: BTreeMap<String, (Product, Option<String>)> = BTreeMap::new();
     let mut add = |product: Product, publisher: Option<String>| {
-        let same = |(one, _): &&mut (Product, _)| one.key.eq_ignore_ascii_case(&product.key);
-        match found.iter_mut().find(|one| same(one)) {
-            Some((known, known_publisher)) => {
-                if known.name.is_empty() {
-                    known.name.clone_from(&product.name);
-                }
-                if known.version.is_empty() {
-                    known.version.clone_from(&product.version);
-                }
-                known.location = known.location.take().or(product.location);
-                known.package = known.package.take().or(product.package);
-                *known_publisher = known_publisher.take().or(publisher);
-            }
-            None => found.push((product, publisher)),
+        let entry = found.entry(product.key.to_lowercase()).or_default();
+        let (known, known_publisher) = entry;
+        if known.key.is_empty() {
+            *entry = (product, publisher);
+            return;
         }
+        if known.name.is_empty() {
+            known.name = product.name;
+        }
+        if known.version.is_empty() {
+            known.version = product.version;
+        }
+        known.location = known.location.take().or(product.location);
+        known.package = known.package.take().or(product.package);
+        *known_publisher = known_publisher.take().or(publisher);
     };
     let full = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
     for view in reg::views(UNINSTALL) {
@@ -310,7 +332,52 @@ fn installed(software: &Hive) -> Vec<(Product, Option<String>)> {
             add(product, None);
         }
     }
-    found
+    found.into_values().collect()
+}
+
+/// The name of a folder in which each part has at most eight letters, as old installers wrote it in the registry:
+/// `C:\PROGRA~1\VMware\VMWARE~1`. `None` if the folder is not there, or another beside it could have that name ("How
+/// Windows Generates 8.3 File Names from Long File Names", Microsoft KB 142982).
+fn short_name(
+    guest: &Guest<'_>,
+    places: &Places,
+    folder: &WinPath,
+) -> anyhow::Result<Option<WinPath>> {
+    let stem = |name: &str| -> String {
+        let letters = name.chars().filter(|c| !matches!(c, ' ' | '.'));
+        letters.take(6).collect::<String>().to_lowercase()
+    };
+    let Some(path) = places.in_guest(folder) else {
+        return Ok(None);
+    };
+    let mut short = places.drive().to_owned();
+    let mut parent = GuestPath::root();
+    for part in path.components().map(String::from_utf8_lossy) {
+        short.push('\\');
+        if part.len() <= 8 && !part.contains([' ', '.']) {
+            short.push_str(&part);
+        } else {
+            // These two are made by setup, in this order.
+            let number = match part.as_ref() {
+                "program files" => 1,
+                "program files (x86)" => 2,
+                _ => {
+                    let entries = guest.list(&parent)?;
+                    let names = entries
+                        .iter()
+                        .map(|entry| String::from_utf8_lossy(&entry.name));
+                    if names.filter(|name| stem(name) == stem(&part)).count() != 1 {
+                        return Ok(None);
+                    }
+                    1
+                }
+            };
+            short.push_str(&format!("{}~{number}", stem(&part)));
+        }
+        parent = parent.join(part.as_bytes());
+    }
+    let short = places.file(&short);
+    Ok(short.filter(|short| short != folder))
 }
 
 /// The folders that a table names.

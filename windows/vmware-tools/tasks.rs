@@ -13,6 +13,8 @@ const CACHE: &str = "Microsoft\\Windows NT\\CurrentVersion\\Schedule\\TaskCache"
 const INDEXES: [&str; 5] = ["Tasks", "Plain", "Boot", "Logon", "Maintenance"];
 /// Tasks are nested in few folders.
 const DEPTH: usize = 16;
+/// So much of a task's file is read; Windows writes some kilobytes.
+const LONGEST: usize = 1024 * 1024;
 /// `magic` of an action that starts a program, in `Actions`.
 const EXECUTE: u16 = 0x6666;
 
@@ -20,7 +22,12 @@ const EXECUTE: u16 = 0x6666;
 ///
 /// # Errors
 /// If the guest's files cannot be read.
-pub(crate) fn remove(guest: &Guest<'_>, software: &Hive, survey: &Survey<'_>, edits: &mut Edits) -> anyhow::Result<()> {
+pub(crate) fn remove(
+    guest: &Guest<'_>,
+    software: &Hive,
+    survey: &Survey<'_>,
+    edits: &mut Edits,
+) -> anyhow::Result<()> {
     let mut pending = vec![(String::new(), 0)];
     while let Some((folder, depth)) = pending.pop() {
         let path = format!("{CACHE}\\Tree{folder}");
@@ -37,12 +44,20 @@ pub(crate) fn remove(guest: &Guest<'_>, software: &Hive, survey: &Survey<'_>, ed
             };
             let file = file(guest, survey, &task)?;
             let mut programs = match &file {
-                Some(file) => commands(&decode(&guest.read(file)?.unwrap_or_default())),
+                Some(file) => commands(&decode(&guest.read_start(file, LONGEST)?)),
                 None => Vec::new(),
             };
-            let actions = software.key(&format!("{CACHE}\\Tasks\\{id}")).and_then(|key| key.value("Actions"));
-            programs.extend(actions.iter().flat_map(|value| registered_commands(&value.data)));
-            let mut own = programs.iter().filter_map(|program| survey.places.program(program));
+            let actions = software
+                .key(&format!("{CACHE}\\Tasks\\{id}"))
+                .and_then(|key| key.value("Actions"));
+            programs.extend(
+                actions
+                    .iter()
+                    .flat_map(|value| registered_commands(&value.data)),
+            );
+            let mut own = programs
+                .iter()
+                .filter_map(|program| survey.places.program(program));
             if !own.any(|program| survey.is_own(&program)) {
                 continue;
             }
@@ -63,12 +78,18 @@ pub(crate) fn remove(guest: &Guest<'_>, software: &Hive, survey: &Survey<'_>, ed
 
 /// The file of a task.
 fn file(guest: &Guest<'_>, survey: &Survey<'_>, task: &str) -> anyhow::Result<Option<GuestPath>> {
-    let Some(folder) = survey.places.in_guest(&survey.places.system("system32\\tasks")) else {
+    let Some(folder) = survey
+        .places
+        .in_guest(&survey.places.system("system32\\tasks"))
+    else {
         return Ok(None);
     };
     let path = folder.join(task.trim_start_matches('\\').replace('\\', "/"));
     match guest.resolve_parent(&path)? {
-        Some(real) if real.starts_with(&guest.resolve(&folder)?.unwrap_or(folder)) && guest.exists(&real)? => {
+        Some(real)
+            if real.starts_with(&guest.resolve(&folder)?.unwrap_or(folder))
+                && guest.exists(&real)? =>
+        {
             Ok(Some(real))
         }
         _ => Ok(None),
@@ -79,8 +100,12 @@ fn file(guest: &Guest<'_>, survey: &Survey<'_>, task: &str) -> anyhow::Result<Op
 fn decode(content: &[u8]) -> String {
     match content {
         [0xff, 0xfe, rest @ ..] => {
-            let units = rest.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-            char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect()
+            let units = rest
+                .chunks_exact(2)
+                .map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+            char::decode_utf16(units)
+                .map(|c| c.unwrap_or('\u{fffd}'))
+                .collect()
         }
         other => String::from_utf8_lossy(other).into_owned(),
     }
@@ -94,8 +119,12 @@ fn commands(text: &str) -> Vec<String> {
     loop {
         use quick_xml::events::Event;
         match reader.read_event() {
-            Ok(Event::Start(tag)) if tag.local_name().as_ref() == "Command" => inside = Some(String::new()),
-            Ok(Event::End(tag)) if tag.local_name().as_ref() == "Command" => commands.extend(inside.take()),
+            Ok(Event::Start(tag)) if tag.local_name().as_ref() == "Command" => {
+                inside = Some(String::new())
+            }
+            Ok(Event::End(tag)) if tag.local_name().as_ref() == "Command" => {
+                commands.extend(inside.take())
+            }
             Ok(Event::Text(part)) => {
                 if let Some(command) = inside.as_mut() {
                     command.push_str(&part);
@@ -118,8 +147,17 @@ fn commands(text: &str) -> Vec<String> {
 
 /// A character that XML has a name for.
 fn entity(name: &str) -> Option<char> {
-    let known = [("amp", '&'), ("lt", '<'), ("gt", '>'), ("quot", '"'), ("apos", '\'')];
-    known.iter().find(|(known, _)| *known == name).map(|(_, character)| *character)
+    let known = [
+        ("amp", '&'),
+        ("lt", '<'),
+        ("gt", '>'),
+        ("quot", '"'),
+        ("apos", '\''),
+    ];
+    known
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, character)| *character)
 }
 
 /// The programs in a task's value `Actions`: a version, the name of who runs them, then for each action what it is, its
@@ -181,7 +219,7 @@ mod tests {
     #[test]
     fn programs_of_the_registry() {
         let mut data = 3_u16.to_le_bytes().to_vec();
-        let mut text = |data: &mut Vec<u8>, text: &str| {
+        let text = |data: &mut Vec<u8>, text: &str| {
             let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
             data.extend(u32::try_from(bytes.len()).unwrap().to_le_bytes());
             data.extend(bytes);

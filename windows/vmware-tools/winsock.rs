@@ -1,10 +1,12 @@
 //! The catalogue of Winsock's providers: the product's (address family VMCI) keep others' from being found.
 
+use std::collections::BTreeSet;
+
 use refit_engine::HiveName;
 use refit_hive::{Hive, Key, NamedValue, Value};
 
 use super::edits::Edits;
-use super::paths::Places;
+use super::paths::{Places, WinPath};
 use super::reg;
 use super::services::ControlSet;
 use super::survey::Survey;
@@ -28,33 +30,48 @@ const LISTS: [(&str, &str); 2] = [
 /// The keys of the catalogues in use: of protocols, and of name spaces.
 pub(crate) fn catalogues(system: &Hive, set: &ControlSet) -> Vec<String> {
     let parameters = set.key("Services\\WinSock2\\Parameters");
-    [("Current_Protocol_Catalog", "Protocol_Catalog9"), ("Current_NameSpace_Catalog", "NameSpace_Catalog5")]
-        .iter()
-        .map(|(current, usual)| {
-            let name = reg::text_at(system, &parameters, current).unwrap_or_else(|| (*usual).to_owned());
-            format!("{parameters}\\{name}")
-        })
-        .filter(|path| system.key(path).is_some())
-        .collect()
+    [
+        ("Current_Protocol_Catalog", "Protocol_Catalog9"),
+        ("Current_NameSpace_Catalog", "NameSpace_Catalog5"),
+    ]
+    .iter()
+    .map(|(current, usual)| {
+        let name =
+            reg::text_at(system, &parameters, current).unwrap_or_else(|| (*usual).to_owned());
+        format!("{parameters}\\{name}")
+    })
+    .filter(|path| system.key(path).is_some())
+    .collect()
 }
 
 /// Removes the product's entries. Winsock reads the entries 1 to `Num_Catalog_Entries` and fails as a whole if one is
-/// not there, so those behind move up. Their own numbers (`dwCatalogEntryId`) stay, as with any removal.
-pub(crate) fn remove(system: &Hive, set: &ControlSet, survey: &Survey<'_>, edits: &mut Edits) {
+/// not there, so those behind move up. Their own numbers (`dwCatalogEntryId`) stay, as with any removal. Returns the
+/// libraries of entries that cannot go: without them Winsock would name files that are not there.
+pub(crate) fn remove(
+    system: &Hive,
+    set: &ControlSet,
+    survey: &Survey<'_>,
+    edits: &mut Edits,
+) -> BTreeSet<WinPath> {
+    let mut needed = BTreeSet::new();
     for catalogue in catalogues(system, set) {
         let mut touched = false;
         for (list, count) in LISTS {
-            touched |= remove_from(system, &catalogue, list, count, survey, edits);
+            touched |= remove_from(system, &catalogue, list, count, survey, edits, &mut needed);
         }
         if !touched {
             continue;
         }
         // Programs that run compare it with what they saw last.
-        if let Some(number) = system.key(&catalogue).and_then(|key| key.value("Serial_Access_Num")?.as_dword()) {
+        if let Some(number) = system
+            .key(&catalogue)
+            .and_then(|key| key.value("Serial_Access_Num")?.as_dword())
+        {
             let next = Value::dword(number.wrapping_add(1));
             edits.set(&HiveName::System, &catalogue, "Serial_Access_Num", next);
         }
     }
+    needed
 }
 
 fn remove_from(
@@ -64,6 +81,7 @@ fn remove_from(
     count: &str,
     survey: &Survey<'_>,
     edits: &mut Edits,
+    needed: &mut BTreeSet<WinPath>,
 ) -> bool {
     let path = format!("{catalogue}\\{list}");
     let Some(key) = system.key(&path) else {
@@ -71,22 +89,37 @@ fn remove_from(
     };
     let mut entries: Vec<Key<'_>> = key.subkeys().collect();
     entries.sort_by_key(Key::name);
-    let (gone, left): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| {
-        library(entry, survey.places).is_some_and(|file| survey.is_own(&file))
-    });
+    let (gone, left): (Vec<_>, Vec<_>) = entries
+        .iter()
+        .partition(|entry| library(entry, survey.places).is_some_and(|file| survey.is_own(&file)));
     if gone.is_empty() {
         return false;
     }
     let ids: Vec<u32> = gone.iter().filter_map(|entry| number(entry, ID)).collect();
-    let chained = left.iter().any(|entry| chain(entry).iter().any(|id| ids.contains(id)));
-    let numbered = entries.iter().enumerate().all(|(at, entry)| entry.name() == entry_name(at));
-    let counted = system.key(catalogue).and_then(|key| key.value(count)?.as_dword());
-    if chained || !numbered || entries.len() > MOST || counted != u32::try_from(entries.len()).ok() {
+    let chained = left
+        .iter()
+        .any(|entry| chain(entry).iter().any(|id| ids.contains(id)));
+    let numbered = entries
+        .iter()
+        .enumerate()
+        .all(|(at, entry)| entry.name() == entry_name(at));
+    let counted = system
+        .key(catalogue)
+        .and_then(|key| key.value(count)?.as_dword());
+    if chained || !numbered || entries.len() > MOST || counted != u32::try_from(entries.len()).ok()
+    {
         edits.warn(format!(
-            "Winsock's catalogue {path} is not in order, or another provider builds on {}'s; it is left as it is, and \
-             sockets of that family fail until `netsh winsock reset` makes it anew",
+            "Winsock's catalogue {path} is not in order, or another provider builds on that of {}; it is left as it is, \
+             with the library: `netsh winsock reset` in the running guest makes it anew",
             survey.signatures.title
         ));
+        for library in gone
+            .iter()
+            .filter_map(|entry| library(entry, survey.places))
+        {
+            needed.insert(survey.places.wow64(&library));
+            needed.insert(library);
+        }
         return false;
     }
     for (at, entry) in left.iter().enumerate() {
@@ -97,7 +130,10 @@ fn remove_from(
         let values: Vec<NamedValue> = entry.values().collect();
         if let Some(old) = system.key(&target) {
             for value in old.values() {
-                if !values.iter().any(|new| new.name.eq_ignore_ascii_case(&value.name)) {
+                if !values
+                    .iter()
+                    .any(|new| new.name.eq_ignore_ascii_case(&value.name))
+                {
                     edits.delete_value(&HiveName::System, &target, &value.name);
                 }
             }
@@ -115,7 +151,7 @@ fn remove_from(
 }
 
 /// The library of an entry.
-pub(crate) fn library(entry: &Key<'_>, places: &Places) -> Option<super::paths::WinPath> {
+pub(crate) fn library(entry: &Key<'_>, places: &Places) -> Option<WinPath> {
     if let Some(path) = reg::text(entry, "LibraryPath") {
         return places.file(&path);
     }

@@ -147,7 +147,10 @@ impl Case {
     }
 
     /// Makes the guest's tree in `root`, an empty directory.
-    fn make_tree(&self, root: &Path) -> Result<()> {
+    ///
+    /// # Errors
+    /// If a file of the case cannot be read, or one of the tree cannot be written.
+    pub fn make_tree(&self, root: &Path) -> Result<()> {
         let guest = self.folder.join("guest");
         if guest.exists() {
             setup::copy(&guest, root)
