@@ -18,6 +18,8 @@ pub mod network;
 pub mod nic_config;
 #[path = "nic-names/mod.rs"]
 pub mod nic_names;
+#[path = "ovf-env/mod.rs"]
+pub mod ovf_env;
 mod parameters;
 pub mod selinux;
 #[path = "vmware-tools/mod.rs"]
@@ -36,6 +38,7 @@ pub fn all() -> Vec<&'static dyn Fixup> {
         // Before `nic-names`, which takes the configuration as it will be.
         &nic_config::NicConfig,
         &nic_names::NicNames,
+        &ovf_env::OvfEnv,
         &selinux::Selinux,
         &vmware_tools::VmwareTools,
     ]

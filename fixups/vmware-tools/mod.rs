@@ -6,7 +6,6 @@
 
 mod blocks;
 mod locations;
-mod ovf_env;
 mod uninstall;
 mod xorg;
 
@@ -57,15 +56,6 @@ impl Fixup for VmwareTools {
 
 /// What the user should look at, for the guest as it will be.
 fn warn(guest: &Guest<'_>, findings: &mut Findings) -> anyhow::Result<()> {
-    let users = ovf_env::users(guest)?;
-    if !users.is_empty() {
-        let names: Vec<String> = users.iter().map(ToString::to_string).collect();
-        findings.warnings.push(format!(
-            "{} asks VMware Tools for settings of the virtual machine (the OVF environment), which \
-             there are none of on KVM: give the settings in another way",
-            names.join(", ")
-        ));
-    }
     for (file, driver, installed) in xorg::named(guest)? {
         let state = if installed {
             "drives VMware's hardware alone"

@@ -5,7 +5,9 @@
 #   debian.sh OUT.img [--suite bookworm|trixie] [--fw bios|uefi] [--fs ext4|xfs|btrfs] [--size 3G]
 #             [--layout plain|lvm|luks] [--root-by uuid|sda] [--initramfs most|vmware|dracut]
 #             [--net ifupdown|networkd|ipv6|netplan|nm|dhcp|udevrule|bond] [--nics 1..3] [--mac MAC]
-#             [--hostname NAME] [--kernel cloud-amd64|amd64]
+#             [--hostname NAME] [--kernel cloud-amd64|amd64] [--consumers none|all]
+#
+# --consumers all makes an appliance of it that reads its OVF environment in four ways, and has cloud-init.
 #
 # lvm and luks have /boot apart; lvm also has /var apart, and luks is opened by a key in its initramfs, which
 # is also the passphrase "refit". vmware and dracut are initramfs with VMware's drivers alone.
@@ -23,6 +25,7 @@ HERE=$(dirname "$0")
 . "$HERE/debian/storage.sh"
 . "$HERE/debian/network.sh"
 . "$HERE/debian/boot.sh"
+. "$HERE/debian/consumers.sh"
 
 die() { echo "debian.sh: $*" >&2; exit 1; }
 
@@ -30,13 +33,13 @@ parse_options() {
     [ $# -ge 1 ] || die "usage: debian.sh OUT.img [OPTION VALUE]... (see the head of this file)"
     OUT=$1; shift
     SUITE=bookworm FW=bios FS=ext4 SIZE=3G LAYOUT=plain ROOT_BY=uuid INITRAMFS=most
-    NET=ifupdown NICS=1 MAC=00:50:56:aa:bb:01 NAME=vmguest KERNEL=cloud-amd64
+    NET=ifupdown NICS=1 MAC=00:50:56:aa:bb:01 NAME=vmguest KERNEL=cloud-amd64 CONSUMERS=none
     while [ $# -gt 0 ]; do
         [ $# -ge 2 ] || die "$1 needs a value"
         case $1 in
             --suite) SUITE=$2 ;; --fw) FW=$2 ;; --fs) FS=$2 ;; --size) SIZE=$2 ;; --layout) LAYOUT=$2 ;;
             --root-by) ROOT_BY=$2 ;; --initramfs) INITRAMFS=$2 ;; --net) NET=$2 ;; --nics) NICS=$2 ;;
-            --mac) MAC=$2 ;; --hostname) NAME=$2 ;; --kernel) KERNEL=$2 ;;
+            --mac) MAC=$2 ;; --hostname) NAME=$2 ;; --kernel) KERNEL=$2 ;; --consumers) CONSUMERS=$2 ;;
             *) die "unknown option $1" ;;
         esac
         shift 2
@@ -45,6 +48,7 @@ parse_options() {
     one_of --layout "$LAYOUT" plain lvm luks; one_of --root-by "$ROOT_BY" uuid sda
     one_of --initramfs "$INITRAMFS" most vmware dracut; one_of --nics "$NICS" 1 2 3
     one_of --net "$NET" ifupdown networkd ipv6 netplan nm dhcp udevrule bond
+    one_of --consumers "$CONSUMERS" none all
     [ "$LAYOUT" = plain ] || [ "$ROOT_BY" = uuid ] || die "--root-by sda: only with --layout plain"
 }
 
@@ -73,6 +77,7 @@ build_base() {
         nm) packages+=,network-manager ;; netplan) packages+=,netplan.io ;; networkd | ipv6) ;;
         bond) packages+=,ifupdown,ifenslave ;; *) packages+=,ifupdown,isc-dhcp-client ;;
     esac
+    [ "$CONSUMERS" = none ] || packages+=,cloud-init
     local cache=${REFIT_CACHE:-$HERE/../../target/guests} key=$packages; mkdir -p "$cache"
     [ "$SUITE" = bookworm ] || key+=" $SUITE"
     BASE=$cache/debian-$(sha256sum <<<"$key" | cut -c1-12).tar
@@ -123,7 +128,7 @@ build_base
 PART_OUT=$OUT.part WORK=$(mktemp -d); MNT=$WORK/mnt; mkdir "$MNT"
 trap cleanup EXIT
 rm -f "$PART_OUT"; make_disk; mount_disk; unpack; write_fstab
-configure_system; configure_network; build_initramfs; install_boot_loader
+configure_system; configure_network; [ "$CONSUMERS" = none ] || install_consumers; build_initramfs; install_boot_loader
 umount -R "$MNT/dev" "$MNT/sys" -l; umount "$MNT/proc"
 fstrim "$MNT" 2> /dev/null || true    # gives back what was written and removed; not every loop driver can
 umount -R "$MNT"    # must succeed, or the disk is not complete

@@ -3,7 +3,9 @@
 # VMDK), and on demand a .vmx beside a VMDK, as it lies on a datastore.
 #
 #   ova.sh DISK.img OUT.ova [--vmx OUT.vmx] [--name NAME] [--fw bios|uefi] [--nics N] [--mac MAC]
-#          [--memory MIB] [--cpus N]
+#          [--memory MIB] [--cpus N] [--products FILE]
+#
+# --products gives the machine these ProductSections, which its guest is told as a CD-ROM or by VMware Tools.
 #
 # The NICs are VMXNET3 on virtual slots 192, 224, 256..., so that udev in the guest calls them ens192,
 # ens224, ens256; the first has --mac, each further one has the last octet one higher. Needs qemu-img.
@@ -14,12 +16,12 @@ die() { echo "ova.sh: $*" >&2; exit 1; }
 parse_options() {
     [ $# -ge 2 ] || die "usage: ova.sh DISK.img OUT.ova [OPTION VALUE]... (see the head of this file)"
     DISK=$1 OVA=$2; shift 2
-    VMX='' NAME=vmguest FW=bios NICS=1 MAC=00:50:56:aa:bb:01 MEMORY=1024 CPUS=2
+    VMX='' NAME=vmguest FW=bios NICS=1 MAC=00:50:56:aa:bb:01 MEMORY=1024 CPUS=2 PRODUCTS=''
     while [ $# -gt 0 ]; do
         [ $# -ge 2 ] || die "$1 needs a value"
         case $1 in
             --vmx) VMX=$2 ;; --name) NAME=$2 ;; --fw) FW=$2 ;; --nics) NICS=$2 ;; --mac) MAC=$2 ;;
-            --memory) MEMORY=$2 ;; --cpus) CPUS=$2 ;;
+            --memory) MEMORY=$2 ;; --cpus) CPUS=$2 ;; --products) PRODUCTS=$2 ;;
             *) die "unknown option $1" ;;
         esac
         shift 2
@@ -53,6 +55,8 @@ END
 
 # Arguments: the VMDK's size in bytes, the disk's capacity in bytes.
 ovf() {
+    local transport=''
+    [ -z "$PRODUCTS" ] || transport=' ovf:transport="com.vmware.guestInfo iso"'
     cat <<END
 <?xml version="1.0" encoding="UTF-8"?>
 <Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1" xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData" xmlns:vmw="http://www.vmware.com/schema/ovf" xmlns:vssd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData">
@@ -76,7 +80,8 @@ ovf() {
       <Info>The kind of installed guest operating system</Info>
       <Description>Debian GNU/Linux 12 (64-bit)</Description>
     </OperatingSystemSection>
-    <VirtualHardwareSection>
+${PRODUCTS:+$(< "$PRODUCTS")}
+    <VirtualHardwareSection$transport>
       <Info>Virtual hardware requirements</Info>
       <System>
         <vssd:ElementName>Virtual Hardware Family</vssd:ElementName>

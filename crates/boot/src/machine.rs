@@ -1,6 +1,6 @@
 //! A running qemu: its private directory, its sockets, its end.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
@@ -66,6 +66,12 @@ impl Machine {
             firmware::copy_vars(build, directory.path())?;
         }
         let nics: Vec<_> = options.nics.iter().map(|nic| nic.mac).collect();
+        let cdrom = options
+            .cdrom
+            .as_deref()
+            .map(fs::canonicalize)
+            .transpose()
+            .map_err(Error::io("finding the ISO image"))?;
         let arguments = qemu::arguments(&qemu::Plan {
             accel,
             memory: options.memory,
@@ -75,6 +81,7 @@ impl Machine {
             firmware: build,
             secure: options.firmware == Firmware::UefiSecure,
             disks: &disks,
+            cdrom: cdrom.as_deref(),
             nics: &nics,
         });
         tracing::debug!(?arguments, "starting qemu");

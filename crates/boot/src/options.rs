@@ -109,6 +109,8 @@ pub struct Options {
     pub disks: Vec<DiskSpec>,
     /// What their images may refer to.
     pub image: ImageOptions,
+    /// An ISO image in a CD-ROM drive (SATA). It is never booted from.
+    pub cdrom: Option<PathBuf>,
     /// Its network cards, in slot order.
     pub nics: Vec<NicSpec>,
     /// Its firmware. Secure Boot is enforced with Microsoft's keys enrolled.
@@ -141,6 +143,8 @@ pub struct Options {
 
 /// As many devices as find room on the root bus of a q35 machine beside its own.
 const MAX_DEVICES: usize = 24;
+/// Ports of q35's own controller; the last one is for the CD-ROM drive.
+pub(crate) const SATA_PORTS: usize = 6;
 /// A terminal in canonical mode takes lines of up to 4095 bytes; room is left for the markers.
 const MAX_COMMAND: usize = 3000;
 
@@ -150,6 +154,7 @@ impl Options {
         Self {
             disks,
             image: ImageOptions::default(),
+            cdrom: None,
             nics: vec![NicSpec::default()],
             firmware: Firmware::Bios,
             disk_bus: DiskBus::Virtio,
@@ -182,8 +187,21 @@ impl Options {
             ));
         }
         let sata = self.disk_bus == DiskBus::Sata || self.hardware == Hardware::Compatible;
-        if sata && self.disks.len() > 6 {
-            return refuse("at most 6 disks on sata".into());
+        let ports = SATA_PORTS - usize::from(self.cdrom.is_some());
+        if sata && self.disks.len() > ports {
+            return refuse(format!(
+                "at most {ports} disks on sata{}",
+                if self.cdrom.is_some() {
+                    " beside a CD-ROM drive"
+                } else {
+                    ""
+                }
+            ));
+        }
+        if let Some(cdrom) = &self.cdrom
+            && !cdrom.is_file()
+        {
+            return refuse(format!("the ISO image {} is no file", cdrom.display()));
         }
         if !(64 << 20..=1 << 40).contains(&self.memory) {
             return refuse(format!(
@@ -229,7 +247,16 @@ mod tests {
     #[test]
     fn impossible_options_are_refused() {
         type Edit = fn(&mut Options);
-        let table: [(Edit, &str); 8] = [
+        let table: [(Edit, &str); 10] = [
+            (|o| o.cdrom = Some("/nowhere.iso".into()), "is no file"),
+            (
+                |o| {
+                    o.disk_bus = DiskBus::Sata;
+                    o.cdrom = Some("Cargo.toml".into());
+                    o.disks = vec![DiskSpec::new("d"); 6];
+                },
+                "at most 5 disks on sata beside",
+            ),
             (
                 |o| {
                     o.hardware = Hardware::Compatible;

@@ -7,6 +7,7 @@ use refit_machine::Mac;
 use serde_json::json;
 
 use crate::firmware::Build;
+use crate::options::SATA_PORTS;
 use crate::{Accel, DiskBus, Hardware};
 
 /// Sockets and files in qemu's working directory, so that no path needs quoting and none is too long
@@ -52,6 +53,8 @@ pub(crate) struct Plan<'a> {
     pub firmware: Option<Build>,
     pub secure: bool,
     pub disks: &'a [Disk<'a>],
+    /// An ISO image; absolute and UTF-8.
+    pub cdrom: Option<&'a Path>,
     pub nics: &'a [Option<Mac>],
 }
 
@@ -68,6 +71,11 @@ pub(crate) fn arguments(plan: &Plan) -> Vec<String> {
         Hardware::Virtio => args.modern(plan, "virtio-net-pci", plan.disk_bus),
         Hardware::Compatible => args.modern(plan, "e1000e", DiskBus::Sata),
         Hardware::Vmware => args.vmware(plan),
+    }
+    if let Some(cdrom) = plan.cdrom {
+        args.push("-blockdev", medium(cdrom));
+        let port = SATA_PORTS - 1;
+        args.device(format!("ide-cd,bus=ide.{port},drive=cdrom"));
     }
     args.0
 }
@@ -90,6 +98,17 @@ fn blockdev(index: usize, disk: &Disk) -> String {
             "read-only": true,
             "file": {"driver": protocol, "filename": disk.path.to_string_lossy(), "read-only": true},
         },
+    })
+    .to_string()
+}
+
+/// An ISO image, read-only and raw whatever it holds.
+fn medium(path: &Path) -> String {
+    json!({
+        "driver": "raw",
+        "node-name": "cdrom",
+        "read-only": true,
+        "file": {"driver": "file", "filename": path.to_string_lossy(), "read-only": true},
     })
     .to_string()
 }
@@ -258,6 +277,7 @@ mod tests {
             firmware: None,
             secure: false,
             disks: &disks,
+            cdrom: Some(Path::new("/a,b.iso")),
             nics: &nics,
         };
         let args = arguments(&plan);
@@ -280,6 +300,7 @@ mod tests {
                 "virtio-blk-pci,bus=diskport0,drive=disk0,bootindex=0",
                 "pcie-root-port,id=diskport1,chassis=101,slot=101",
                 "virtio-blk-pci,bus=diskport1,drive=disk1,bootindex=1",
+                "ide-cd,bus=ide.5,drive=cdrom",
             ]
         );
         let scsi = devices(Hardware::Virtio, DiskBus::VirtioScsi);
@@ -333,5 +354,8 @@ mod tests {
         assert_eq!(value["backing"]["file"]["driver"], "file");
         assert_eq!(value["backing"]["read-only"], true);
         assert_eq!(value["file"]["filename"], "disk0.qcow2");
+        let value: serde_json::Value = serde_json::from_str(&medium(Path::new(hostile))).unwrap();
+        assert_eq!(value["file"]["filename"], hostile);
+        assert_eq!(value["driver"], "raw");
     }
 }

@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod answers;
+
+pub use answers::{AnswerArgs, EnvArgs, IpAllocation, PropertyArgs, SetArgs, SpecArgs, SpecFormat};
+
 /// Make a VM that came from another hypervisor boot and work the same on KVM
 #[derive(Debug, Parser)]
 #[command(name = "refit", version, about, max_term_width = 100)]
@@ -39,6 +43,12 @@ pub enum Command {
     Convert(ConvertArgs),
     /// Boot the disks in qemu on a throw-away overlay and report
     Boot(BootArgs),
+    /// OVA appliances, from the file to what their guests are told
+    Ova {
+        /// What to do with one
+        #[command(subcommand)]
+        command: OvaCommand,
+    },
     /// The catalogue of fixups
     Fixups {
         /// What to do with it
@@ -47,6 +57,44 @@ pub enum Command {
     },
     /// Tell what is here, what is missing, and what that means
     Doctor,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum OvaCommand {
+    /// Tell all that somebody who deploys it wants to know
+    Inspect(OvaInspectArgs),
+    /// Print a file of all answers to fill in, for --values
+    Spec(SpecArgs),
+    /// Check the answers, and write the OVF environment and the ISO image that carries it
+    Env(Box<EnvArgs>),
+    /// Check digests, signature, files and disks, in one pass over the archive
+    Verify(OvaVerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct OvaInspectArgs {
+    /// The OVA archive, the .ovf file, or the directory with it
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Sizes and defaults of this deployment configuration, in place of the default one
+    #[arg(long, value_name = "ID")]
+    pub configuration: Option<String>,
+    /// Texts in this language if the appliance has them (such as en-US, zh_CN)
+    #[arg(long, value_name = "LANGUAGE")]
+    pub locale: Option<String>,
+    /// Show licences in full
+    #[arg(long)]
+    pub eula: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct OvaVerifyArgs {
+    /// The OVA archive, the .ovf file, or the directory with it
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Also trust the certificates in this file (PEM) to sign appliances (repeat for more)
+    #[arg(long = "ca", value_name = "FILE")]
+    pub ca: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -287,6 +335,13 @@ pub struct ConvertArgs {
     /// Format of the resulting disks
     #[arg(long, value_enum, default_value_t = OutputFormat::Qcow2)]
     pub output_format: OutputFormat,
+    /// The machine to convert, of an OVA that holds several (its ovf:id)
+    #[arg(long, value_name = "ID")]
+    pub system: Option<String>,
+    #[command(flatten)]
+    pub answers: AnswerArgs,
+    #[command(flatten)]
+    pub properties: PropertyArgs,
     /// Name of the machine [default: the source's]
     #[arg(long)]
     pub name: Option<String>,
@@ -331,6 +386,9 @@ pub struct BootArgs {
     /// Trust backing files and extents outside of the image's own directory
     #[arg(long)]
     pub allow_outside: bool,
+    /// An ISO image in a CD-ROM drive, such as an ovf-env.iso; it is not booted from
+    #[arg(long, value_name = "ISO")]
+    pub cdrom: Option<PathBuf>,
     /// Hardware address of a NIC (repeat for more)
     #[arg(long, value_name = "MAC")]
     pub nic: Vec<String>,

@@ -8,6 +8,7 @@ pub mod fix;
 pub mod fixups;
 pub mod guest;
 pub mod inspect;
+pub mod ova;
 pub mod plan;
 pub mod recover;
 pub mod request;

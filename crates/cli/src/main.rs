@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Cli, Command, FixupsCommand};
+use args::{Cli, Command, FixupsCommand, OvaCommand};
 use interrupt::Interrupt;
 use output::{Exit, Output};
 
@@ -41,6 +41,12 @@ fn main() -> ExitCode {
         Command::Recover(args) => commands::recover::run(args, &output),
         Command::Convert(args) => commands::convert::run(args, &output, &interrupt),
         Command::Boot(args) => commands::boot::run(args, &output, &interrupt),
+        Command::Ova { command } => match command {
+            OvaCommand::Spec(args) => commands::ova::spec::run(args, &output),
+            OvaCommand::Env(args) => commands::ova::env::run(args, &output),
+            OvaCommand::Inspect(args) => commands::ova::inspect::run(args, &output),
+            OvaCommand::Verify(args) => commands::ova::verify::run(args, &output, &interrupt),
+        },
         Command::Fixups { command } => match command {
             FixupsCommand::List { own } => commands::fixups::list(own, &output, &interrupt),
             FixupsCommand::Show { id, own } => commands::fixups::show(id, own, &output, &interrupt),

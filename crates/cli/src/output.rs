@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use refit_engine::target::Failure;
+use refit_ovf::properties::{Violation, Violations};
 use serde::Serialize;
 
 use crate::render;
@@ -106,25 +107,44 @@ impl Output {
         } else {
             Exit::Failed
         };
-        self.report_error(&chain(error), exit);
+        let message = chain(error);
+        let violations = error.downcast_ref::<Violations>();
+        if let (true, Some(Violations(violations))) = (self.json, violations) {
+            print_violations(&message, exit, violations);
+        } else if self.json {
+            print_error(&message, exit);
+        }
+        say_error(&message);
         exit
     }
 
     /// Says that the user ended it.
     pub fn interrupted(&self) {
-        self.report_error("interrupted; nothing was changed", Exit::Interrupted);
-    }
-
-    fn report_error(&self, message: &str, exit: Exit) {
+        let message = "interrupted; nothing was changed";
         if self.json {
-            print_error(message, exit);
+            print_error(message, Exit::Interrupted);
         }
-        crate::progress::eprint_line(&format!(
-            "{}error:{} {message}",
-            render::ERROR,
-            render::RESET
-        ));
+        say_error(message);
     }
+}
+
+fn say_error(message: &str) {
+    crate::progress::eprint_line(&format!(
+        "{}error:{} {message}",
+        render::ERROR,
+        render::RESET
+    ));
+}
+
+/// The document of a command that was given wrong answers for an appliance.
+fn print_violations(message: &str, exit: Exit, violations: &[Violation]) {
+    let document = serde_json::json!({
+        "schema": "refit/error/v1",
+        "error": message,
+        "changed": exit == Exit::Changed,
+        "violations": violations,
+    });
+    let _ = writeln!(std::io::stdout(), "{document:#}");
 }
 
 /// The document of a command that failed.

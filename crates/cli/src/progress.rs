@@ -90,8 +90,17 @@ impl Progress {
 
     /// A disk is being copied.
     pub fn copy(&self, disk: u32, disks: u32, percent: u8, bytes: Option<u64>, total: Option<u64>) {
-        let text = format!("Copying disk {disk} of {disks}");
-        self.phase(&text);
+        self.bytes(
+            &format!("Copying disk {disk} of {disks}"),
+            percent,
+            bytes,
+            total,
+        );
+    }
+
+    /// Something with a known end goes on: a phase with a bar.
+    pub fn bytes(&self, text: &str, percent: u8, bytes: Option<u64>, total: Option<u64>) {
+        self.phase(text);
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let percent = u64::from(percent);
         let rate = current
@@ -111,7 +120,7 @@ impl Progress {
                     "{spinner} {prefix} [{bar:30}] {pos}%{msg} ({elapsed})",
                 ));
             }
-            bar.set_prefix(text);
+            bar.set_prefix(text.to_owned());
             bar.set_message(format!("{size}{rate}"));
             bar.set_position(percent);
         } else if current.tenth.is_none_or(|tenth| percent / 10 > tenth) {

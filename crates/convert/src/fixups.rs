@@ -17,13 +17,21 @@ pub(crate) fn with_job<T>(
     observer: &mut dyn FnMut(Stage),
     action: impl FnOnce(&mut Settings<'_>, Job<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
+    let mut parameters = run.options.job.request.parameters.clone();
+    let appliance = run.source.appliance.as_ref();
+    if appliance.is_some_and(|appliance| appliance.told.is_some()) {
+        // What the guest is told about its name and network is to count.
+        let ours = parameters.entry("cloud-init".to_owned()).or_default();
+        ours.entry("keep".to_owned())
+            .or_insert(toml::Value::Boolean(false));
+    }
     let request = Request {
+        parameters,
         nics: nic::merge(
             hardware::nics(machine, run.source.machine.as_ref())
                 .into_iter()
                 .chain(run.options.nics.iter().cloned()),
         )?,
-        ..run.options.job.request.clone()
     };
     let job = Job {
         request: &request,

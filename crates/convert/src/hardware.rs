@@ -6,30 +6,34 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use refit_engine::{Nic, nic};
-use refit_machine::ova::Descriptor;
-use refit_machine::{Mac, Machine, libvirt, ova, ovf, vmx};
+use refit_machine::{Mac, Machine, libvirt, vmx};
 use refit_v2v::Input;
 use sha2::{Digest, Sha256};
+
+use crate::appliance::{self, Appliance, Selection};
 
 /// What could be learnt of the source.
 #[derive(Default)]
 pub(crate) struct Source {
     pub(crate) machine: Option<Machine>,
-    /// Why nothing could be learnt although there is a description in the OVA. virt-v2v reads it,
-    /// too, and is the one to decide whether it is good enough to convert.
-    pub(crate) warning: Option<String>,
+    /// The appliance that the machine is of.
+    pub(crate) appliance: Option<Appliance>,
+    /// What is wrong with its description.
+    pub(crate) warnings: Vec<String>,
+    /// What the machine will lack.
+    pub(crate) notes: Vec<String>,
 }
 
-/// Reads the source's own description, if it has one.
+/// Reads the source's own description, if it has one. `selection` says what to take of an appliance.
 ///
 /// # Errors
-/// For a VMX file or libvirt XML that is none: virt-v2v would go through it all the same, and fail
-/// in ways that do not tell why.
-pub(crate) fn read_source(input: &Input) -> anyhow::Result<Source> {
+/// For a description that is none: virt-v2v would go through it all the same, and fail in ways that do not tell
+/// why, or convert something else.
+pub(crate) fn read_source(input: &Input, selection: &Selection) -> anyhow::Result<Source> {
     let reading = || format!("reading {}", input.path().display());
     let known = |machine| Source {
         machine: Some(machine),
-        warning: None,
+        ..Source::default()
     };
     Ok(match input {
         Input::Disk { .. } => Source::default(),
@@ -41,23 +45,8 @@ pub(crate) fn read_source(input: &Input) -> anyhow::Result<Source> {
             let text = String::from_utf8(read_limited(path, libvirt::MAX_SIZE)?);
             known(libvirt::parse(&text.with_context(reading)?).with_context(reading)?)
         }
-        Input::Ova(path) => match read_ova(path) {
-            Ok(machine) => known(machine),
-            Err(error) => Source {
-                machine: None,
-                warning: Some(format!(
-                    "the source's hardware was not read for evidence of NIC names: {error:#}"
-                )),
-            },
-        },
+        Input::Ova(path) => appliance::read(path, selection)?,
     })
-}
-
-fn read_ova(path: &Path) -> anyhow::Result<Machine> {
-    match ova::read_descriptor(path)? {
-        Descriptor::Found { text, .. } => Ok(ovf::parse(&text)?),
-        Descriptor::Unread { reason } => anyhow::bail!(reason),
-    }
 }
 
 fn read_limited(path: &Path, limit: u64) -> anyhow::Result<Vec<u8>> {

@@ -3,8 +3,10 @@
 //! The source is only read. All is made in a staging directory inside the output directory and
 //! appears under its final names when it is complete.
 
+mod appliance;
 mod drivers;
 mod engine;
+mod environment;
 mod fixups;
 mod hardware;
 mod output_dir;
@@ -13,6 +15,7 @@ mod package;
 mod source;
 mod with_v2v;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -24,7 +27,9 @@ use refit_machine::Machine;
 use refit_v2v::{CancelToken, ConvertError, ConvertOptions, Event, Input, OutputFormat, Tools};
 use serde::Serialize;
 
+pub use appliance::Selection;
 pub use engine::{Choice, Engine, Fallback};
+pub use environment::EnvironmentFiles;
 pub use output_dir::OutputDirError;
 
 use output_dir::Staging;
@@ -39,6 +44,8 @@ pub struct Options<'o> {
     pub v2v: ConvertOptions,
     /// The directory for the results: missing or empty.
     pub out: PathBuf,
+    /// What to take of an appliance.
+    pub appliance: Selection,
     /// What is known of the NICs beside the source itself.
     pub nics: Vec<Nic>,
     /// The catalogue of fixups, the selection, and the request (whose NICs are filled in here).
@@ -114,6 +121,9 @@ pub struct Files {
     pub log: Option<PathBuf>,
     /// What takes the fixups back; absent if they changed nothing.
     pub undo: Option<PathBuf>,
+    /// The OVF environment; absent if the source has no properties.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentFiles>,
 }
 
 impl Conversion {
@@ -153,12 +163,12 @@ pub fn convert(
 ) -> anyhow::Result<Conversion> {
     let start = Instant::now();
     let input = probed(&options.v2v.input, &settings.disks.image)?;
-    let source = hardware::read_source(&options.v2v.input)?;
+    let source = hardware::read_source(&options.v2v.input, &options.appliance)?;
     if let Some(machine) = &source.machine {
         probe_described(&options.v2v.input, machine, &settings.disks.image)?;
     }
     let staging = Staging::create(&options.out)?;
-    let mut run = Run {
+    let run = Run {
         options,
         input,
         source,
@@ -189,8 +199,7 @@ pub fn convert(
         }
     };
     observer(Stage::Package);
-    let warnings = run.source.warning.take();
-    package::publish(run, made, fallback, warnings, start)
+    package::publish(run, made, fallback, start)
 }
 
 /// One conversion.
@@ -206,6 +215,13 @@ struct Run<'r> {
 impl Run<'_> {
     fn name(&self) -> &str {
         &self.options.v2v.name
+    }
+
+    /// A directory for what is needed to read the source; it is gone when the results are published.
+    fn scratch(&self) -> anyhow::Result<PathBuf> {
+        let scratch = self.staging.path().join(SCRATCH);
+        fs::create_dir_all(&scratch).context("making a directory in the output directory")?;
+        Ok(scratch)
     }
 
     fn format(&self) -> Format {
@@ -273,6 +289,7 @@ fn probe_described(input: &Input, machine: &Machine, options: &ImageOptions) -> 
 }
 
 /// Names of results that do not depend on the machine's name.
+const SCRATCH: &str = "source";
 const LOG: &str = "convert.log";
 const REPORT: &str = "report.json";
 const UNDO: &str = "undo.json";

@@ -9,23 +9,27 @@ use refit_engine::Report;
 use refit_machine::libvirt;
 
 use crate::output_dir::Staging;
-use crate::{Conversion, Fallback, Files, LOG, Made, REPORT, Run, UNDO, hardware};
+use crate::{
+    Conversion, Fallback, Files, LOG, Made, REPORT, Run, SCRATCH, UNDO, environment, hardware,
+};
 
 /// Writes the descriptions and the report, and moves everything to its final place.
 ///
 /// # Errors
 /// If that cannot be written, or the user ended the run; nothing is left under a final name then.
 pub(crate) fn publish(
-    run: Run<'_>,
+    mut run: Run<'_>,
     mut made: Made,
     fallback: Option<Fallback>,
-    warning: Option<String>,
     start: Instant,
 ) -> anyhow::Result<Conversion> {
     hardware::replace_macs(&mut made.machine, &run.options.nics);
+    let warnings = std::mem::take(&mut run.source.warnings);
+    let mut notes = std::mem::take(&mut run.source.notes);
     let (staging, name, format) = (&run.staging, run.name(), run.format());
     let log = staging.final_path(LOG);
-    let files = Files {
+    let mut files = Files {
+        environment: None,
         disks: (0..made.disks.len())
             .map(|index| staging.final_path(&format!("{name}-disk{index}.{}", format.as_str())))
             .collect(),
@@ -43,13 +47,38 @@ pub(crate) fn publish(
         disk.path = path.display().to_string();
         disk.format = Some(format.as_str().to_owned());
     }
-    let kubevirt = refit_kubevirt::Options::default();
-    let mut notes = refit_kubevirt::notes(&made.machine, &kubevirt);
+    let mut kubevirt = refit_kubevirt::Options::default();
+    let told = run
+        .source
+        .appliance
+        .as_ref()
+        .and_then(|one| one.told.as_ref());
+    if let Some(told) = told {
+        let written = environment::write(
+            staging,
+            name,
+            &made.machine,
+            told,
+            &mut kubevirt,
+            &mut notes,
+        )?;
+        files.environment = Some(written);
+    }
+    let cdroms: Vec<String> = files
+        .environment
+        .iter()
+        .map(|environment| environment.iso.display().to_string())
+        .collect();
+    notes.extend(refit_kubevirt::notes(&made.machine, &kubevirt));
     let manifest = refit_kubevirt::virtual_machine(&made.machine, &kubevirt)
         .and_then(|manifest| manifest.to_yaml())
         .context("writing the KubeVirt manifest")?;
     let domain = hardware::on_default_network(&made.machine, &mut notes);
-    write(staging, &files.libvirt, libvirt::write(&domain).as_bytes())?;
+    write(
+        staging,
+        &files.libvirt,
+        libvirt::write_with_cdroms(&domain, &cdroms).as_bytes(),
+    )?;
     write(staging, &files.kubevirt, manifest.as_bytes())?;
     for (made, path) in made.disks.iter().zip(&files.disks) {
         fs::rename(made, staging.staged(path))
@@ -71,12 +100,16 @@ pub(crate) fn publish(
         v2v: made.v2v,
         machine: made.machine,
         files,
-        warnings: warning.into_iter().chain(made.warnings).collect(),
+        warnings: warnings.into_iter().chain(made.warnings).collect(),
         notes,
         seconds: (start.elapsed().as_secs_f64() * 10.0).round() / 10.0,
     };
     let json = serde_json::to_vec_pretty(&conversion).context("writing the report")?;
     write(staging, &conversion.files.report, &json)?;
+    let scratch = staging.path().join(SCRATCH);
+    if scratch.exists() {
+        fs::remove_dir_all(&scratch).context("removing what the source was read by")?;
+    }
     anyhow::ensure!(!run.cancel.is_cancelled(), "interrupted");
     run.staging.publish()?;
     Ok(conversion)

@@ -8,10 +8,10 @@ use refit_engine::disks::DiskSpec;
 use refit_engine::target::{self, Settings, Target};
 use refit_engine::{Report, VerdictKind};
 use refit_machine::{DiskBus, libvirt};
-use refit_v2v::{Accel, ConvertError, ErrorKind, Outcome, Tools};
+use refit_v2v::{Accel, ConvertError, ErrorKind, Input, Outcome, Tools};
 
 use crate::drivers::Drivers;
-use crate::{Engine, LOG, Made, Run, Stage, UNDO, fixups, hardware};
+use crate::{Engine, LOG, Made, Run, Stage, UNDO, fixups, hardware, source};
 
 /// Converts with virt-v2v.
 ///
@@ -25,7 +25,7 @@ pub(crate) fn convert(
     observer: &mut dyn FnMut(Stage),
 ) -> anyhow::Result<Made> {
     let mut v2v = run.options.v2v.clone();
-    v2v.input = run.input.clone();
+    v2v.input = prepare(run, settings)?;
     v2v.out_dir = run.staging.path().to_owned();
     v2v.settings.log = run.staging.path().join(LOG);
     if (settings.force_tcg)() {
@@ -42,7 +42,7 @@ pub(crate) fn convert(
         &mut |event| observer(Stage::V2v(event)),
         run.cancel,
     )
-    .with_context(|| format!("converting {}", v2v.input.path().display()))?;
+    .with_context(|| format!("converting {}", run.input.path().display()))?;
     drop(drivers);
     let mut machine =
         libvirt::parse(&converted.xml).context("reading virt-v2v's description of the machine")?;
@@ -97,4 +97,25 @@ fn no_drivers(outcome: &Outcome, fixups: Option<&Report>) -> ConvertError {
     };
     let detail = blocked.or_else(said).unwrap_or_default();
     ConvertError::new(ErrorKind::NoVirtioDrivers, detail).with_log(&outcome.log)
+}
+
+/// What virt-v2v is given: of an appliance overlays of the disks where they lie, and the hardware as libvirt writes
+/// it; everything else as it is.
+fn prepare(run: &Run<'_>, settings: &Settings<'_>) -> anyhow::Result<Input> {
+    let (Some(_), Some(machine)) = (&run.source.appliance, &run.source.machine) else {
+        return Ok(run.input.clone());
+    };
+    let scratch = run.scratch()?;
+    let sources = source::disks(&run.input, &run.source, &settings.disks.image, &scratch)?;
+    let mut machine = machine.clone();
+    run.name().clone_into(&mut machine.name);
+    for (index, (source, disk)) in sources.iter().zip(&mut machine.disks).enumerate() {
+        let overlay = scratch.join(format!("disk{index}.qcow2"));
+        source.overlay(&overlay)?;
+        disk.path = overlay.display().to_string();
+        disk.format = Some("qcow2".to_owned());
+    }
+    let domain = scratch.join("machine.xml");
+    fs::write(&domain, libvirt::write(&machine)).context("writing the machine for virt-v2v")?;
+    Ok(Input::LibvirtXml(domain))
 }

@@ -173,7 +173,7 @@ fn read_only<T>(
                 not_pending(spec, settings)?;
                 let image = Image::probe(spec, Access::Read, &settings.disks.image)?;
                 let overlay = scratch.path().join(format!("{index}.qcow2"));
-                refit_image::qemu::create(&overlay, image.path(), image.format())?;
+                refit_image::qemu::create(&overlay, image.path(), image.format(), None)?;
                 drives.push(drive(&overlay, "qcow2", DriveAccess::ThrowAway));
             }
             let (backend, hints) = open(target, &drives, settings)?;

@@ -34,7 +34,7 @@ pub use copy::copy;
 pub use error::ImageError;
 pub use format::Format;
 pub use image::{Access, Image, canonical, check_kind, files_of};
-pub use member::Member;
+pub use member::{Member, Piece};
 
 type Result<T> = std::result::Result<T, ImageError>;
 

@@ -195,17 +195,18 @@ pub fn repair_leaks(path: &Path) -> Result<()> {
 }
 
 /// Creates a qcow2 overlay over `base`, which must be an absolute path: qemu takes it literally then,
-/// whatever characters it has.
+/// whatever characters it has. It has the size of `base`, or `size` in bytes.
 ///
 /// # Errors
 ///
 /// [`ImageError::QemuImgMissing`]; [`ImageError::Qemu`] if it cannot be written.
-pub fn create(overlay: &Path, base: &Path, format: Format) -> Result<()> {
+pub fn create(overlay: &Path, base: &Path, format: Format, size: Option<u64>) -> Result<()> {
     let mut call = Call::new("create", overlay);
     call.command
         .args(["-q", "-f", "qcow2", "-F", format.as_str(), "-b"])
         .arg(base)
-        .arg(overlay);
+        .arg(overlay)
+        .args(size.map(|size| size.to_string()));
     call.run(discard)
 }
 

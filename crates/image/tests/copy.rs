@@ -47,7 +47,7 @@ fn a_vmdk_inside_an_archive_is_read_where_it_lies() {
 
     // As a conversion does it: through an overlay that has changes of its own.
     let overlay = at("overlay.qcow2");
-    qemu::create(&overlay, member.filename(), Format::Vmdk).unwrap();
+    qemu::create(&overlay, member.filename(), Format::Vmdk, None).unwrap();
     qemu_io(&overlay, "qcow2", "write -P 9 20M 1M");
     qemu_io(&raw, "raw", "write -P 9 20M 1M");
     for format in [Format::Qcow2, Format::Raw] {

@@ -9,6 +9,7 @@
 
 mod manifest;
 mod names;
+mod secret;
 mod virtual_machine;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 pub use manifest::VirtualMachine;
+pub use secret::{Secret, ovf_environment};
 pub use virtual_machine::{notes, virtual_machine};
 
 #[cfg(doc)]
@@ -40,6 +42,8 @@ pub struct Options {
     /// IANA time zone (`Europe/Berlin`) in which the clock of a guest that expects local time
     /// runs. Other guests have UTC.
     pub timezone: Option<String>,
+    /// Whether the guest gets an OVF environment, from the Secret of [`ovf_environment`].
+    pub ovf_environment: bool,
 }
 
 /// When KubeVirt runs the machine (`spec.runStrategy`).
@@ -87,7 +91,12 @@ pub enum Error {
         /// Index of the other one.
         second: usize,
     },
+    /// A Secret that Kubernetes would refuse.
+    #[error(
+        "the OVF environment has {0} bytes, and a Secret holds 1 MiB; attach ovf-env.iso from a volume"
+    )]
+    SecretSize(usize),
     /// The serialiser failed.
-    #[error("writing the VirtualMachine as YAML")]
+    #[error("writing the manifest as YAML")]
     Yaml(#[from] serde_saphyr::ser::Error),
 }

@@ -142,15 +142,20 @@ pub(crate) struct Devices {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Disk {
     pub(crate) name: String,
-    pub(crate) boot_order: usize,
-    pub(crate) disk: DiskTarget,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) boot_order: Option<usize>,
+    #[serde(flatten)]
+    pub(crate) target: DiskTarget,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) serial: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct DiskTarget {
-    pub(crate) bus: &'static str,
+/// What the guest sees of a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DiskTarget {
+    Disk { bus: &'static str },
+    Cdrom { bus: &'static str },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -257,7 +262,20 @@ pub(crate) struct Memory {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Volume {
     pub(crate) name: String,
-    pub(crate) persistent_volume_claim: Claim,
+    #[serde(flatten)]
+    pub(crate) source: VolumeSource,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum VolumeSource {
+    PersistentVolumeClaim(Claim),
+    /// KubeVirt makes an ISO image of it, each key a file.
+    #[serde(rename_all = "camelCase")]
+    Secret {
+        secret_name: String,
+        volume_label: &'static str,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]

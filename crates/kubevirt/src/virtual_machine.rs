@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use refit_machine::{Chipset, DEFAULT_MEMORY, Firmware, Machine, Nic};
 
-use crate::manifest::{self, Binding, Bootloader, Empty, NetworkSource, Timer, VirtualMachine};
+use crate::manifest::{
+    self, Binding, Bootloader, Empty, NetworkSource, Timer, VirtualMachine, VolumeSource,
+};
 use crate::names::{MAX_LABEL, MAX_SUBDOMAIN, is_label, is_label_value, is_subdomain, label};
-use crate::{Error, Options};
+use crate::{Error, Options, secret};
 
 /// Longest serial number of a machine or a disk that KubeVirt admits.
 const MAX_SERIAL: usize = 256;
@@ -28,6 +30,8 @@ const DOMAIN_LABEL: &str = "kubevirt.io/domain";
 ///   `scsi` (KubeVirt's is virtio-scsi) or `sata` stays there, `ide` and `nvme` become `sata`, and
 ///   a disk without a bus is on virtio. A source machine that no longer needs its old hardware
 ///   goes through [`Machine::with_devices`] first.
+/// - **OVF environment**, with [`Options::ovf_environment`]: the Secret of [`crate::ovf_environment`] as a
+///   SATA CD-ROM with the label that guests look for; KubeVirt makes the ISO image.
 /// - **Network cards** keep their MAC address, and a model that KubeVirt knows; others are virtio.
 ///   A card whose network is in [`Options::networks`] is bridged to that
 ///   NetworkAttachmentDefinition, so that the guest keeps its address. Otherwise the first card is
@@ -165,13 +169,20 @@ pub fn notes(machine: &Machine, options: &Options) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if options.ovf_environment {
+        notes.push(
+            "the machine needs its Secret with the OVF environment: apply it first; a change of it counts from \
+             the next start"
+                .to_owned(),
+        );
+    }
     if machine.memory == 0 {
         notes.push("the source does not say how much memory it has; 2 GiB are assumed".to_owned());
     }
     notes
 }
 
-fn check_label(what: &'static str, name: &str) -> Result<(), Error> {
+pub(crate) fn check_label(what: &'static str, name: &str) -> Result<(), Error> {
     if is_label(name) {
         return Ok(());
     }
@@ -193,7 +204,7 @@ fn check_subdomain(what: &'static str, name: &str) -> Result<(), Error> {
     })
 }
 
-fn name(machine: &Machine, options: &Options) -> Result<String, Error> {
+pub(crate) fn name(machine: &Machine, options: &Options) -> Result<String, Error> {
     match &options.name {
         Some(name) => {
             check_label("VirtualMachine", name)?;
@@ -315,8 +326,8 @@ fn disks(
         let volume = format!("disk{index}");
         disks.push(manifest::Disk {
             name: volume.clone(),
-            boot_order: index + 1,
-            disk: manifest::DiskTarget {
+            boot_order: Some(index + 1),
+            target: manifest::DiskTarget::Disk {
                 bus: match disk.bus.as_deref() {
                     None | Some("virtio") => "virtio",
                     Some("scsi") => "scsi",
@@ -327,7 +338,23 @@ fn disks(
         });
         volumes.push(manifest::Volume {
             name: volume,
-            persistent_volume_claim: manifest::Claim { claim_name: claim },
+            source: VolumeSource::PersistentVolumeClaim(manifest::Claim { claim_name: claim }),
+        });
+    }
+    if options.ovf_environment {
+        let volume = "ovf-env";
+        disks.push(manifest::Disk {
+            name: volume.to_owned(),
+            boot_order: None,
+            target: manifest::DiskTarget::Cdrom { bus: "sata" },
+            serial: None,
+        });
+        volumes.push(manifest::Volume {
+            name: volume.to_owned(),
+            source: VolumeSource::Secret {
+                secret_name: secret::name(name),
+                volume_label: secret::LABEL,
+            },
         });
     }
     Ok((disks, volumes))

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use refit_kubevirt::{Error, Options, RunStrategy, VirtualMachine, notes, virtual_machine};
+use refit_kubevirt::{
+    Error, Options, RunStrategy, VirtualMachine, notes, ovf_environment, virtual_machine,
+};
 use refit_machine::{Chipset, Disk, Firmware, Machine, Nic};
 use serde_json::{Value, json};
 
@@ -80,6 +82,7 @@ fn windows_options() -> Options {
             ("Lab".to_owned(), "pod".to_owned()),
         ]),
         timezone: Some("Europe/Berlin".to_owned()),
+        ovf_environment: false,
     }
 }
 
@@ -149,6 +152,40 @@ fn a_bios_linux() {
 }
 
 #[test]
+fn an_appliance_gets_its_environment_from_a_secret() {
+    let options = Options {
+        ovf_environment: true,
+        namespace: Some("lab".to_owned()),
+        ..Options::default()
+    };
+    assert_golden("appliance.yaml", &made(&linux(), &options));
+    let document = "<?xml?>\n<Environment>: 'x' \"y\"\n</Environment>\n".to_owned();
+    let secret = ovf_environment(&linux(), &options, document.clone()).unwrap();
+    assert!(!format!("{secret:?}").contains("Environment"));
+    let value: Value = serde_saphyr::from_str(&secret.to_yaml().unwrap()).unwrap();
+    assert_eq!(
+        value,
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+            "metadata": {"name": "web-1-ovf-env", "namespace": "lab"},
+            "stringData": {"ovf-env.xml": document},
+        })
+    );
+    let machine = serde_json::to_value(made(&linux(), &options)).unwrap();
+    let spec = &machine["spec"]["template"]["spec"];
+    assert_eq!(
+        spec["volumes"][2],
+        json!({"name": "ovf-env", "secret": {"secretName": "web-1-ovf-env", "volumeLabel": "OVF ENV"}})
+    );
+    assert_eq!(
+        spec["domain"]["devices"]["disks"][2],
+        json!({"name": "ovf-env", "cdrom": {"bus": "sata"}})
+    );
+    let large = ovf_environment(&linux(), &options, "x".repeat((1 << 20) + 1));
+    assert!(matches!(large, Err(Error::SecretSize(_))));
+}
+
+#[test]
 fn a_secure_boot_windows() {
     assert_golden(
         "windows-secure-boot.yaml",
@@ -168,6 +205,13 @@ fn the_yaml_says_what_the_json_says_and_the_schema_accepts_it() {
         (windows(), windows_options()),
         (windows(), Options::default()),
         (uefi, Options::default()),
+        (
+            linux(),
+            Options {
+                ovf_environment: true,
+                ..Options::default()
+            },
+        ),
         (empty, Options::default()),
     ] {
         let manifest = made(&machine, &options);

@@ -1,20 +1,19 @@
-//! Virtual hardware: what a VMX file, a libvirt domain XML or an OVF descriptor says of a machine.
+//! Virtual hardware: what a VMX file or a libvirt domain XML says of a machine.
 //!
 //! Pure: text in, [`Machine`] out. The conversion reads it from the source and from virt-v2v's
 //! output, the fixups use it as evidence, the boot proof and the packaging write it down again.
-//! Only [`ova`] opens files, to find a descriptor in an archive.
+//! OVF descriptors are read by the crate `ovf`.
 
 mod devices;
 pub mod libvirt;
 mod mac;
-pub mod ova;
-pub mod ovf;
 mod uuid;
 pub mod vmx;
-mod xml;
+pub mod xml;
 
 pub use devices::{Devices, DiskBus, NicModel};
 pub use mac::{Mac, ParseMacError};
+pub use uuid::normalize as normalize_uuid;
 pub use xml::XmlError;
 
 use serde::Serialize;

@@ -8,4 +8,4 @@ mod read;
 mod write;
 
 pub use read::{DomainError, MAX_SIZE, parse};
-pub use write::write;
+pub use write::{write, write_with_cdroms};

@@ -2,7 +2,8 @@
 
 /// The usual form of 36 characters in lower case, from any writing of 32 hexadecimal digits
 /// between dashes, spaces and braces; `None` if it is none.
-pub(crate) fn normalize(text: &str) -> Option<String> {
+#[must_use]
+pub fn normalize(text: &str) -> Option<String> {
     let digits: String = text
         .chars()
         .filter(|character| !matches!(character, '-' | ' ' | '{' | '}'))

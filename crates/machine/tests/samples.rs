@@ -1,15 +1,12 @@
 //! Real files of other programs, and what damage does to them.
 
-use refit_machine::{Chipset, Firmware, Machine, Nic, libvirt, ovf, vmx};
+use refit_machine::{Chipset, Firmware, Machine, Nic, libvirt, vmx};
 
 const VMX: &[u8] = include_bytes!("samples/alma9-clone.vmx");
 const DOMAINS: [&str; 2] = [
     include_str!("samples/virt-v2v-2.5.xml"),
     include_str!("samples/virt-v2v-2.2-windows.xml"),
 ];
-const SECURE_BOOT: &str = include_str!("samples/secure-boot.ovf");
-const THREE_NICS: &str = include_str!("samples/three-nics.ovf");
-const CONFIGURATIONS: &str = include_str!("samples/deployment-configs.ovf");
 
 #[test]
 fn a_vmx_file_of_esxi() {
@@ -64,33 +61,6 @@ fn domains_come_through_writing_unchanged() {
     }
 }
 
-#[test]
-fn ovf_descriptors_of_vsphere() {
-    let secure = ovf::parse(SECURE_BOOT).unwrap();
-    assert_eq!(secure.firmware, Firmware::UefiSecure);
-    assert!(secure.clock_localtime);
-    let nics: Vec<_> = ovf::parse(THREE_NICS)
-        .unwrap()
-        .nics
-        .into_iter()
-        .map(|nic| (nic.model.unwrap(), nic.network.unwrap()))
-        .collect();
-    let expected = [
-        ("E1000", "VM Network"),
-        ("VMXNET3", "VM Network 2"),
-        ("PCNet32", "VM Network 3"),
-    ];
-    assert_eq!(
-        nics,
-        expected.map(|(model, network)| (model.to_owned(), network.to_owned()))
-    );
-    // The default configuration of three is `large`.
-    let large = ovf::parse(CONFIGURATIONS).unwrap();
-    assert_eq!((large.memory, large.vcpus), (8 << 30, 8));
-    assert_eq!(large.disks[0].path, "system-large.vmdk");
-    assert_eq!(large.disks[2].path, "");
-}
-
 /// A prefix is what a full disk or a broken connection leaves; a damaged byte is anything.
 #[test]
 fn damage_is_an_error_or_a_machine_but_never_a_panic() {
@@ -101,24 +71,16 @@ fn damage_is_an_error_or_a_machine_but_never_a_panic() {
         damaged[end] ^= 0x80;
         let _ = vmx::parse(&damaged).map(writes);
     }
-    type Read = fn(&str) -> Option<Machine>;
-    let domain: Read = |text| libvirt::parse(text).ok();
-    let descriptor: Read = |text| ovf::parse(text).ok();
-    for (text, parse) in [
-        (DOMAINS[0], domain),
-        (DOMAINS[1], domain),
-        (SECURE_BOOT, descriptor),
-        (THREE_NICS, descriptor),
-    ] {
+    for text in DOMAINS {
         // All places of a small file, and some thousands of a large one.
         let places = (0..text.trim_end().len())
             .step_by(1 + text.len() / 4096)
             .filter(|at| text.is_char_boundary(*at));
         for at in places {
-            assert_eq!(parse(&text[..at]), None, "{at}");
+            assert_eq!(libvirt::parse(&text[..at]).ok(), None, "{at}");
             if let Some(after) = text.get(at + 1..) {
                 let damaged = format!("{}<{after}", &text[..at]);
-                let _ = parse(&damaged).map(writes);
+                let _ = libvirt::parse(&damaged).map(writes);
             }
         }
     }

@@ -14,6 +14,10 @@ const ENTRY_LIMIT: usize = 100_000;
 /// Nobody nests directories deeper; each level takes stack.
 const DEPTH_LIMIT: usize = 256;
 
+/// Where refit's own programs in a guest are. A link that leads there stands in for a program that was
+/// removed, and stays.
+const OWN: &str = "/usr/local/sbin/refit-";
+
 /// What stayed of a path that was to be removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kept {
@@ -112,6 +116,12 @@ impl Draft<'_> {
         if kind == FileKind::Other {
             kept.owned
                 .push((path.clone(), "a device, socket or pipe".to_owned()));
+            return Ok(false);
+        }
+        if kind == FileKind::Symlink
+            && let Some(target) = self.guest().read_link(path)?
+            && target.starts_with(OWN.as_bytes())
+        {
             return Ok(false);
         }
         let owner = match owned {

@@ -12,6 +12,7 @@ use crate::argv::{self, CommandLine, io_error};
 use crate::capabilities::Capabilities;
 use crate::errors::{ConvertError, ErrorKind};
 use crate::event::{Event, Phase};
+use crate::firstboot;
 use crate::lines::Lines;
 use crate::log::{Log, Stream};
 use crate::messages::{Follower, Message};
@@ -298,7 +299,15 @@ impl<'a> Job<'a> {
         let mut follower = File::create(&messages)
             .and_then(|_| Follower::open(&messages))
             .map_err(|error| failed(error, "making a file for messages"))?;
-        let command = self.command(&line.args, &scratch, tcg);
+        let mut command = self.command(&line.args, &scratch, tcg);
+        if self.settings.virt_tools.is_none() {
+            let stand_in = firstboot::stand_in(self.env, &scratch)
+                .map_err(|error| failed(error, "copying refit's first-boot program"))?;
+            if let Some(dir) = stand_in {
+                self.note("no rhsrvany.exe is installed: refit's own stands in");
+                command.env("VIRT_TOOLS_DATA_DIR", dir);
+            }
+        }
         self.note(&format!("running {}", described(&command, self.env)));
         let mut running = Running::start(command, &scratch.sockets())
             .map_err(|error| failed(error, &format!("starting {}", self.program.display())))?;

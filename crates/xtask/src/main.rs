@@ -9,6 +9,7 @@ mod matrix;
 mod process;
 mod setup;
 mod test;
+mod windows;
 
 use clap::{Parser, Subcommand};
 
@@ -47,6 +48,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Boot a converted Windows guest that you have and see whether its first boot goes well
+    WindowsCheck(windows::Check),
     /// Install the Debian packages that building, tests and demo need
     Setup,
     /// Regenerate the committed libguestfs bindings from the installed header
@@ -60,6 +63,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Demo => demo::run_demo(),
+        Task::WindowsCheck(check) => windows::check(&check),
         Task::Firstboot { check: false } => firstboot::build(),
         Task::Firstboot { check: true } => {
             firstboot::test()?;

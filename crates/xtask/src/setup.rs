@@ -31,6 +31,9 @@ const TESTS: &[&str] = &[
     "dosfstools",
     "e2fsprogs",
     "fdisk",
+    "file",
+    "genisoimage",
+    "libarchive-tools",
     // Readers of registry hives other than ours, for the tests of crates/hive.
     "libhivex-bin",
     "libxml2-utils",
@@ -46,6 +49,7 @@ const TESTS: &[&str] = &[
     "python3-venv",
     "rpm",
     "xfsprogs",
+    "xorriso",
     "xz-utils",
     "zstd",
 ];

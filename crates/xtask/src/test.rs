@@ -198,6 +198,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-packages", &["refit-engine"]),
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
+    ("refit-ovf", &["refit-iso9660", "refit-machine"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
     (
         "refit-rules",
@@ -230,6 +231,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-image",
             "refit-kubevirt",
             "refit-machine",
+            "refit-ovf",
             "refit-v2v",
             "refit-virtio-win",
         ],
@@ -244,6 +246,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-fixups",
             "refit-hive",
             "refit-machine",
+            "refit-ovf",
             "refit-plugins",
             "refit-v2v",
             "refit-virtio-win",

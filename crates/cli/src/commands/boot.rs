@@ -45,6 +45,7 @@ fn options(args: &BootArgs) -> anyhow::Result<Options> {
         .collect::<anyhow::Result<_>>()?;
     let mut options = Options::new(disks);
     options.image.allow_outside = args.allow_outside;
+    options.cdrom.clone_from(&args.cdrom);
     if !args.nic.is_empty() {
         options.nics = args
             .nic

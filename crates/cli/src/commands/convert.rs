@@ -10,6 +10,7 @@ use refit_v2v::{
     Root, Tools,
 };
 
+use super::ova::answers;
 use super::{guest, plan, request};
 use crate::args::{ConvertArgs, Engine, InputKind, OutputFormat};
 use crate::catalogue::Catalogue;
@@ -22,6 +23,8 @@ pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow
     let catalogue = catalogue.fixups();
     let selection = request::selection(&args.fixups, &catalogue)?;
     let request = request::request(&args.fixups, &catalogue)?;
+    let single = answers::Single::from(&args.properties);
+    let (answers, policy) = answers::read(&args.answers, single)?;
     let options = Options {
         engine: match args.engine {
             Engine::Auto => Choice::Auto,
@@ -30,6 +33,11 @@ pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow
         },
         v2v: v2v_options(args)?,
         out: args.out.clone(),
+        appliance: refit_convert::Selection {
+            system: args.system.clone(),
+            answers,
+            policy,
+        },
         nics: request.nics.clone(),
         job: Job {
             fixups: &catalogue,
@@ -117,6 +125,11 @@ fn input(args: &ConvertArgs) -> anyhow::Result<Input> {
         _ if path.is_dir() => InputKind::Ova,
         _ => InputKind::Disk,
     });
+    let answered = answers::any(&args.answers, answers::Single::from(&args.properties));
+    if (args.system.is_some() || answered) && kind != InputKind::Ova {
+        let rule = "--system, --configuration, --values and --property are for OVAs";
+        return Err(UsageError(rule.to_owned()).into());
+    }
     if args.format.is_some() && kind != InputKind::Disk {
         return Err(UsageError("--format is for disk images".to_owned()).into());
     }
@@ -205,7 +218,9 @@ fn text(conversion: &Conversion) -> String {
         conversion.name, conversion.engine, conversion.seconds
     );
     let others = [&files.libvirt, &files.kubevirt, &files.report];
-    let optional = files.log.iter().chain(&files.undo);
+    let environment = files.environment.iter();
+    let environment = environment.flat_map(|one| std::iter::once(&one.iso).chain(&one.secret));
+    let optional = files.log.iter().chain(&files.undo).chain(environment);
     for path in files.disks.iter().chain(others).chain(optional) {
         let _ = writeln!(text, "  {}", path.display());
     }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use refit_engine::{Fixup, Nic, Parameter, ParameterType, Request, Selection, nic};
-use refit_machine::ova::Descriptor;
-use refit_machine::{ova, ovf, vmx};
+use refit_machine::vmx;
+use refit_ovf::Package;
 
 use crate::args::FixupArgs;
 use crate::output::UsageError;
@@ -53,14 +53,14 @@ fn nics(args: &FixupArgs) -> anyhow::Result<Vec<Nic>> {
     }
     if let Some(path) = &args.ovf {
         let reading = || format!("reading {}", path.display());
-        match ova::read_descriptor(path).with_context(reading)? {
-            Descriptor::Found { text, .. } => {
-                nics.extend(nic::from_machine(
-                    &ovf::parse(&text).with_context(reading)?,
-                    "--ovf",
-                ));
-            }
-            Descriptor::Unread { reason } => anyhow::bail!("{}: {reason}", reading()),
+        let package = Package::open(path).with_context(reading)?;
+        let envelope = package.envelope(None).with_context(reading)?;
+        let configuration = envelope.default_configuration();
+        let configuration = configuration.map(|one| one.id.as_str());
+        // A NIC is known by its address, so those of other machines do no harm.
+        for system in envelope.systems() {
+            let hardware = envelope.hardware(system, configuration, &|_| None);
+            nics.extend(nic::from_machine(&hardware.machine, "--ovf"));
         }
     }
     for text in &args.nic {

@@ -75,7 +75,7 @@ impl Overlays {
                 member,
                 overlay: overlay.clone(),
             });
-            qemu::create(&overlay, &base_path, format)?;
+            qemu::create(&overlay, &base_path, format, None)?;
         }
         Ok(overlays)
     }

@@ -17,6 +17,12 @@ use crate::{Chipset, DEFAULT_MEMORY, Firmware, Machine, Nic};
 /// written as they are, and libvirt refuses them: make them absolute before.
 #[must_use]
 pub fn write(machine: &Machine) -> String {
+    write_with_cdroms(machine, &[])
+}
+
+/// The same with CD-ROM drives on SATA, an ISO image in each, after the disks. They are not booted from.
+#[must_use]
+pub fn write_with_cdroms(machine: &Machine, cdroms: &[String]) -> String {
     let mut xml = Xml::default();
     xml.open("domain type='kvm'");
     let name = domain_name(&machine.name);
@@ -47,7 +53,7 @@ pub fn write(machine: &Machine) -> String {
     }
     clock(&mut xml, machine);
     xml.open("devices");
-    disks(&mut xml, machine);
+    disks(&mut xml, machine, cdroms);
     for nic in &machine.nics {
         interface(&mut xml, nic);
     }
@@ -164,7 +170,7 @@ fn clock(xml: &mut Xml, machine: &Machine) {
     xml.text("on_crash", "destroy");
 }
 
-fn disks(xml: &mut Xml, machine: &Machine) {
+fn disks(xml: &mut Xml, machine: &Machine, cdroms: &[String]) {
     let mut virtio = 0;
     let mut other = 0;
     for (index, disk) in machine.disks.iter().enumerate() {
@@ -199,6 +205,16 @@ fn disks(xml: &mut Xml, machine: &Machine) {
             xml.text("serial", serial);
         }
         xml.empty("boot", &[("order", &(index + 1).to_string())]);
+        xml.close("disk");
+    }
+    for path in cdroms {
+        xml.open("disk type='file' device='cdrom'");
+        xml.empty("driver", &[("name", "qemu"), ("type", "raw")]);
+        xml.empty("source", &[("file", path)]);
+        let target = format!("sd{}", letters(other));
+        other += 1;
+        xml.empty("target", &[("dev", &target), ("bus", "sata")]);
+        xml.empty("readonly", &[]);
         xml.close("disk");
     }
     let has_scsi = machine
@@ -336,6 +352,31 @@ fn allowed(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cdrom_comes_after_the_disks() {
+        let machine = Machine {
+            disks: vec![crate::Disk {
+                path: "/d".to_owned(),
+                bus: Some("sata".to_owned()),
+                ..crate::Disk::default()
+            }],
+            ..Machine::default()
+        };
+        let xml = write_with_cdroms(&machine, &["/out/ovf-env.iso".to_owned()]).replace('\'', "\"");
+        let cdrom = xml.split("device=\"cdrom\"").nth(1).unwrap();
+        let cdrom = cdrom.split("</disk>").next().unwrap();
+        for line in [
+            r#"<driver name="qemu" type="raw"/>"#,
+            r#"<source file="/out/ovf-env.iso"/>"#,
+            r#"<target dev="sdb" bus="sata"/>"#,
+            "<readonly/>",
+        ] {
+            assert!(cdrom.contains(line), "{line} in {xml}");
+        }
+        assert!(!cdrom.contains("boot order"));
+        assert!(!write(&machine).contains("cdrom"));
+    }
     use crate::Disk;
     use crate::libvirt::parse;
 

@@ -1,0 +1,20 @@
+//! The appliance that a command is about.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use refit_ovf::{Envelope, Package, Severity};
+
+/// Reads the descriptor; what is wrong with it goes to standard error.
+pub fn read(path: &Path) -> anyhow::Result<Envelope> {
+    let reading = || format!("reading {}", path.display());
+    let package = Package::open(path).with_context(reading)?;
+    let envelope = package.envelope(None).with_context(reading)?;
+    for problem in &envelope.problems {
+        match problem.severity {
+            Severity::Warning => tracing::info!("{}: {problem}", path.display()),
+            Severity::Error => tracing::warn!("{}: {problem}", path.display()),
+        }
+    }
+    Ok(envelope)
+}

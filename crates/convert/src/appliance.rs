@@ -1,0 +1,226 @@
+//! The source as an OVA archive or an OVF directory.
+//!
+//! refit reads the descriptor itself, and virt-v2v gets the disks and the hardware that come of it: virt-v2v's own
+//! reader (`-i ova`) opens of a disk in pieces the last one, gives a collection or OVF 2 no disks and 1 TiB of
+//! memory, and reads neither units of memory nor deployment configurations.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use refit_engine::disks::{Format, ImageOptions};
+use refit_image::Piece;
+use refit_machine::Machine;
+use refit_ovf::archive::Kind;
+use refit_ovf::descriptor::Attached;
+use refit_ovf::properties::{Answers, Policy, ResolvedSystem, resolve};
+use refit_ovf::{Compression, Envelope, File, Package, Problem, Severity};
+
+use crate::hardware::Source;
+use crate::source::{self, SourceDisk};
+
+/// What to take of an appliance that offers a choice.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// `ovf:id` of the machine, where there are several.
+    pub system: Option<String>,
+    /// What the user answers to the appliance's questions, the deployment configuration among it.
+    pub answers: Answers,
+    /// What is let through of the answers.
+    pub policy: Policy,
+}
+
+/// An appliance, one of its machines chosen.
+pub(crate) struct Appliance {
+    package: Package,
+    envelope: Envelope,
+    disks: Vec<Attached>,
+    /// What the guest is to be told; nothing if the appliance has no properties.
+    pub(crate) told: Option<ResolvedSystem>,
+}
+
+/// Problems of a descriptor that leave open what the machine is. The others are told.
+const DECISIVE: &[&str] = &["disk.", "item.", "system.dup", "ovf.content"];
+
+/// Reads an appliance and chooses one of its machines.
+///
+/// # Errors
+/// If it cannot be read, if its descriptor contradicts itself in what matters here, or a choice is missing.
+pub(crate) fn read(path: &Path, selection: &Selection) -> anyhow::Result<Source> {
+    let reading = || format!("reading {}", path.display());
+    let package = Package::open(path).with_context(reading)?;
+    let envelope = package.envelope(None).with_context(reading)?;
+    let is_decisive = |problem: &&Problem| {
+        problem.severity == Severity::Error
+            && DECISIVE.iter().any(|code| problem.code.starts_with(code))
+    };
+    if let Some(problem) = envelope.problems.iter().find(is_decisive) {
+        bail!(
+            "{}: {}: {problem}; `refit ova inspect` shows all that is wrong",
+            reading(),
+            package.descriptor().name
+        );
+    }
+    let system = envelope
+        .choose_system(selection.system.as_deref())
+        .with_context(reading)?;
+    let configuration = envelope
+        .choose_configuration(selection.answers.configuration.as_deref())
+        .with_context(reading)?
+        .map(|one| one.id.as_str());
+    // What is wrong with the answers is told before anything is written.
+    let resolved = resolve(&envelope, &selection.answers, selection.policy)?;
+    let found = resolved.system(&system.id);
+    let hardware = envelope.hardware(system, configuration, &|key| {
+        found.and_then(|found| found.value(key)).map(str::to_owned)
+    });
+    let told = found.filter(|found| !found.properties.is_empty()).cloned();
+    let warnings = envelope
+        .problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .map(|problem| format!("{}: {problem}", package.descriptor().name))
+        .chain(resolved.warnings.iter().map(ToString::to_string))
+        .collect();
+    Ok(Source {
+        machine: Some(hardware.machine),
+        appliance: Some(Appliance {
+            package,
+            envelope,
+            disks: hardware.disks,
+            told,
+        }),
+        warnings,
+        notes: hardware.lost,
+    })
+}
+
+impl Appliance {
+    /// Its disks, ready to be read where they lie. `scratch` is a directory for lists of pieces, which must stay
+    /// for as long as the disks are used.
+    ///
+    /// # Errors
+    /// For a disk that is missing, damaged, in use, not to be trusted, or stored in a way that is not read in place.
+    pub(crate) fn disks(
+        &self,
+        machine: &Machine,
+        options: &ImageOptions,
+        scratch: &Path,
+    ) -> anyhow::Result<Vec<SourceDisk>> {
+        if machine.disks.is_empty() {
+            bail!(
+                "{} describes a machine without disks",
+                self.package.path().display()
+            );
+        }
+        self.disks
+            .iter()
+            .zip(&machine.disks)
+            .enumerate()
+            .map(|(index, (attached, disk))| {
+                self.disk(
+                    attached,
+                    disk.capacity,
+                    options,
+                    &scratch.join(format!("pieces{index}")),
+                )
+            })
+            .collect::<anyhow::Result<_>>()
+            .with_context(|| format!("checking the disks of {}", self.package.path().display()))
+    }
+
+    fn disk(
+        &self,
+        attached: &Attached,
+        capacity: Option<u64>,
+        options: &ImageOptions,
+        list: &Path,
+    ) -> anyhow::Result<SourceDisk> {
+        let entry = attached
+            .disk
+            .as_deref()
+            .and_then(|id| self.envelope.disk(id));
+        if let Some(parent) = entry.and_then(|entry| entry.parent.as_deref()) {
+            bail!(
+                "the disk {:?} holds the differences to {parent:?}; export the machine without snapshots",
+                attached.disk.as_deref().unwrap_or_default()
+            );
+        }
+        let Some(file) = attached
+            .file
+            .as_deref()
+            .and_then(|id| self.envelope.file(id))
+        else {
+            let size = capacity.context(
+                "a disk without a file and without a size (if it is a property, it must have a value)",
+            )?;
+            return Ok(SourceDisk::Blank { size });
+        };
+        let stored = self.stored(file, options, list)?;
+        Ok(stored.at_least(capacity))
+    }
+
+    fn stored(
+        &self,
+        file: &File,
+        options: &ImageOptions,
+        list: &Path,
+    ) -> anyhow::Result<SourceDisk> {
+        if file.compression != Compression::None {
+            bail!(
+                "the disk {:?} is compressed and cannot be read in place; unpack the appliance into a directory, \
+                 gunzip the disk there, take ovf:compression out of the descriptor, and give the directory",
+                file.href
+            );
+        }
+        if self.package.kind() == Kind::Directory && file.chunk_size.is_none() {
+            return self.beside(file, options);
+        }
+        let pieces = self.package.pieces(file)?;
+        let image = match pieces.as_slice() {
+            [piece] => {
+                refit_image::Member::probe(&piece.path, &piece.name, piece.offset, piece.size)?
+            }
+            pieces => {
+                let pieces: Vec<Piece> = pieces
+                    .iter()
+                    .map(|piece| Piece {
+                        path: piece.path.clone(),
+                        offset: piece.offset,
+                        size: piece.size,
+                    })
+                    .collect();
+                refit_image::Member::probe_pieces(&pieces, &file.href, list)?
+            }
+        };
+        Ok(SourceDisk::Stored {
+            name: image.filename().to_owned(),
+            format: image.format(),
+            size: image.virtual_size(),
+            own_size: image.virtual_size(),
+        })
+    }
+
+    /// A file of its own, which may be of any format and refer to others beside it.
+    fn beside(&self, file: &File, options: &ImageOptions) -> anyhow::Result<SourceDisk> {
+        match self.package.pieces(file) {
+            Ok(pieces) => {
+                let path = pieces.first().map_or(Path::new(""), |piece| &piece.path);
+                source::stored(path, None::<Format>, options)
+            }
+            // What lies elsewhere, or behind a link, is for those who trust it.
+            Err(_) if options.allow_outside => {
+                let path = self.package.path();
+                let dir = if path.is_dir() {
+                    path
+                } else {
+                    path.parent().unwrap_or(Path::new("."))
+                };
+                source::stored(&dir.join(&file.href), None, options)
+            }
+            Err(error) => Err(error).context(
+                "a disk of an appliance is a regular file below its directory; if you trust another, allow it \
+                 with --allow-outside",
+            ),
+        }
+    }
+}

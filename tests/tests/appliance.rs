@@ -1,0 +1,180 @@
+//! An appliance from its OVA to a machine that configures itself: a Debian with one consumer of the OVF
+//! environment of each kind (`tests/guests/debian/consumers.sh`).
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use refit_tests::{PASSWORD, Run, fixup, guest, must, refit, root, run};
+use serde_json::Value;
+
+const MAC: &str = "00:50:56:aa:bb:01";
+/// `#cloud-config` that writes `yes` to `/root/from-cloud-init`, in base64.
+const USER_DATA: &str = "I2Nsb3VkLWNvbmZpZwp3cml0ZV9maWxlczoKLSB7cGF0aDogL3Jvb3QvZnJvbS1jbG91ZC1pbml0LCBjb250ZW50OiAieWVzXG4ifQo=";
+
+fn ova(dir: &Path) -> PathBuf {
+    let ova = dir.join("appliance.ova");
+    let original = guest(&["--consumers", "all"]).unwrap();
+    must(
+        Command::new(root().join("tests/guests/ova.sh"))
+            .arg(original.disk())
+            .arg(&ova)
+            .args(["--name", "appliance", "--mac", MAC, "--products"])
+            .arg(root().join("tests/guests/appliance-products.xml")),
+    )
+    .unwrap();
+    ova
+}
+
+fn answers(dir: &Path) -> PathBuf {
+    let path = dir.join("answers.toml");
+    let text = format!(
+        r#"
+[properties]
+"guestinfo.hostname" = "onboarded"
+"app.mode" = "large"
+"app.debug" = true
+"user-data" = "{USER_DATA}"
+
+[networks."VM Network"]
+addresses = ["10.0.2.77"]
+netmask = "255.255.255.0"
+gateway = "10.0.2.2"
+"#
+    );
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn convert(dir: &Path, ova: &Path, engine: &str, arguments: &[&str]) -> Run {
+    run(refit()
+        .current_dir(dir)
+        .args(["convert", "--json", "--out", "out", "--engine", engine])
+        .arg(ova)
+        .args(arguments))
+    .unwrap()
+}
+
+/// Boots with the medium and asks what each consumer has made of it.
+fn boot(out: &Path) -> Value {
+    let password = out.with_extension("password");
+    fs::write(&password, PASSWORD).unwrap();
+    let booted = run(refit()
+        .args(["boot", "--json", "--accel", "tcg", "--timeout", "900"])
+        .args(["--nic", MAC, "--user", "root", "--password-file"])
+        .arg(&password)
+        .arg("--cdrom")
+        .arg(out.join("ovf-env.iso"))
+        .args(["--run", "cat /root/from-vmtoolsd"])
+        .args(["--run", "cat /root/from-cd"])
+        .args(["--run", "cloud-init status --wait >/dev/null; cat /root/from-cloud-init"])
+        .args(["--run", "vmware-rpctool 'info-get guestinfo.ready'"])
+        .args(["--run", "vmtoolsd --cmd 'info-get guestinfo.none'; echo status $?"])
+        .args(["--run", "findmnt -t iso9660 -n; ls /run | grep -c refit-ovf-env"])
+        .arg(out.join("appliance-disk0.qcow2")))
+    .unwrap();
+    assert_eq!(booted.code, Some(0), "{booted:?}");
+    booted.json().unwrap()
+}
+
+fn assert_configured(booted: &Value) {
+    assert_eq!(booted["hostname"], "onboarded", "{booted:#}");
+    let addresses = booted["nics"][0]["addresses"].as_array().unwrap();
+    assert!(addresses.contains(&"10.0.2.77/24".into()), "{booted:#}");
+    let outputs: Vec<&str> = booted["commands"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["output"].as_str().unwrap().trim())
+        .collect();
+    assert_eq!(
+        outputs,
+        [
+            "mode=large debug=True",
+            MAC,
+            "yes",
+            "1",
+            "No value found\nstatus 1",
+            "0"
+        ],
+        "{booted:#}"
+    );
+}
+
+fn converted(engine: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let ova = ova(dir.path());
+    let values = answers(dir.path());
+    let made = convert(
+        dir.path(),
+        &ova,
+        engine,
+        &["--values", values.to_str().unwrap()],
+    );
+    assert!(matches!(made.code, Some(0 | 3)), "{made:?}");
+    let report = made.json().unwrap();
+    let stand_in = fixup(&report["fixups"], "ovf-env");
+    assert_eq!(stand_in["verdict"], "change", "{stand_in:#}");
+    let out = dir.path().join("out");
+    for name in ["ovf-env.iso", "appliance.ovf-env.secret.yaml"] {
+        let mode = fs::metadata(out.join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    let manifest = fs::read_to_string(out.join("appliance.kubevirt.yaml")).unwrap();
+    assert!(manifest.contains("volumeLabel: 'OVF ENV'"), "{manifest}");
+    let domain = fs::read_to_string(out.join("appliance.libvirt.xml")).unwrap();
+    assert!(domain.contains("device='cdrom'") || domain.contains("device=\"cdrom\""), "{domain}");
+    assert_configured(&boot(&out));
+}
+
+#[test]
+fn an_appliance_configures_itself() {
+    converted("refit");
+}
+
+#[test]
+fn an_appliance_that_virt_v2v_converts_configures_itself() {
+    converted("virt-v2v");
+}
+
+#[test]
+fn wrong_answers_are_refused_before_anything_is_copied() {
+    let dir = tempfile::tempdir().unwrap();
+    let ova = dir.path().join("small.ova");
+    let disk = dir.path().join("disk.img");
+    fs::write(&disk, vec![0; 1 << 20]).unwrap();
+    must(
+        Command::new(root().join("tests/guests/ova.sh"))
+            .arg(&disk)
+            .arg(&ova)
+            .args(["--products"])
+            .arg(root().join("tests/guests/appliance-products.xml")),
+    )
+    .unwrap();
+    let wrong = convert(
+        dir.path(),
+        &ova,
+        "refit",
+        &["--property", "app.mode=huge", "--property", "app.mod=small"],
+    );
+    assert_eq!(wrong.code, Some(1), "{wrong:?}");
+    assert!(!dir.path().join("out").exists());
+    let error = wrong.json().unwrap();
+    let codes: Vec<(&str, &str)> = error["violations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["key"].as_str().unwrap(), one["code"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            ("guestinfo.hostname", "prop.missing"),
+            ("app.mode", "prop.valuemap"),
+            ("app.mod", "prop.unknown"),
+        ],
+        "{error:#}"
+    );
+}
