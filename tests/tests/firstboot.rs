@@ -657,12 +657,23 @@ fn multi(text: &str) -> String {
 fn virt_v2v_converts_windows_with_our_program_as_rhsrvany() {
     let dir = tempfile::tempdir().unwrap();
     let disk = windows(dir.path(), &["--release", "server-2019"]).unwrap();
+    // Names are enough for virt-v2v.
+    let drivers = dir.path().join("virtio-win");
+    for (driver, name) in [("viostor", "viostor"), ("NetKVM", "netkvm")] {
+        let folder = drivers.join(driver).join("2k19/amd64");
+        fs::create_dir_all(&folder).unwrap();
+        for end in ["sys", "inf", "cat"] {
+            fs::write(folder.join(format!("{name}.{end}")), "not a driver").unwrap();
+        }
+    }
     let out = dir.path().join("out");
     let converted = run(refit()
         .args([
             "convert", "--json", "--accel", "tcg", "--only", "console", "--out",
         ])
         .arg(&out)
+        .arg("--virtio-win")
+        .arg(&drivers)
         .arg(&disk)
         .env("VIRT_TOOLS_DATA_DIR", "/nonexistent"))
     .unwrap();
@@ -670,7 +681,7 @@ fn virt_v2v_converts_windows_with_our_program_as_rhsrvany() {
     let disk = fs::read_dir(&out)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .find(|path| path.to_string_lossy().ends_with("-sda"))
+        .find(|path| path.to_string_lossy().ends_with("-disk0.qcow2"))
         .unwrap();
     let found = dir.path().join("rhsrvany.exe");
     let name = "/Program Files/Guestfs/Firstboot/rhsrvany.exe";
