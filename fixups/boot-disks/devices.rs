@@ -5,9 +5,9 @@ use refit_machine::{Devices, DiskBus, NicModel};
 
 use super::drivers::{Outcome, alone, examine};
 use super::lvm;
+use super::mdadm;
 use super::modules::Modules;
 use super::stable;
-use super::tool::Tool;
 
 /// What the newest kernel drives, with its initramfs as `guest` shows it: virtio where it does, else what
 /// every kernel drives. A disk that the guest, or its LVM, goes by a name like `/dev/sda1` for stays on a bus
@@ -25,7 +25,7 @@ pub(super) fn of(guest: &Guest<'_>) -> anyhow::Result<Option<Devices>> {
             None => return Ok(None),
         },
     };
-    for part in [stable::plan(guest)?, lvm::plan(guest)?] {
+    for part in [stable::plan(guest)?, lvm::plan(guest)?, mdadm::plan(guest)?] {
         if !part.changes.is_empty() || part.is_blocked() {
             driven.disk = DiskBus::Sata;
         }
@@ -39,7 +39,7 @@ fn driven_by(guest: &Guest<'_>, kernel: &Kernel) -> anyhow::Result<Devices> {
         None => None,
     };
     let (release, outcome) = match initramfs {
-        Some(path) => examine(guest, Tool::of(guest)?, kernel, &path)?,
+        Some(path) => examine(guest, kernel, &path)?,
         None => (kernel.release.clone(), alone(guest, kernel)?),
     };
     let modules = Modules::read(guest, &release)?;

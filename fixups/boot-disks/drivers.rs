@@ -9,6 +9,7 @@ use super::index;
 use super::initramfs::{Compression, Initramfs};
 use super::modules::{Modules, WANTED, module_name};
 use super::part::Part;
+use super::rebuild;
 use super::tool::Tool;
 
 /// No module is larger unpacked, nor are all together that one image gets.
@@ -25,6 +26,11 @@ pub(super) enum Outcome {
         files: Vec<InitramfsFile>,
         missing: Vec<String>,
         modules: BTreeSet<String>,
+    },
+    /// It does not, and appending to its initramfs cannot help: why, and what the image must have.
+    Rebuild {
+        why: String,
+        modules: Vec<&'static str>,
     },
     /// It does not, and why.
     Stuck(String),
@@ -59,7 +65,7 @@ pub(super) fn plan(guest: &Guest<'_>) -> anyhow::Result<Part> {
         if !seen.insert(real.clone()) {
             continue;
         }
-        let (release, outcome) = examine(guest, tool, kernel, &real)?;
+        let (release, outcome) = examine(guest, kernel, &real)?;
         match outcome {
             Outcome::Ready { how } => ready.entry(how).or_default().push(release.clone()),
             Outcome::Appended { modules } => {
@@ -85,6 +91,20 @@ pub(super) fn plan(guest: &Guest<'_>) -> anyhow::Result<Part> {
                 });
                 added.extend(modules);
             }
+            Outcome::Rebuild { why, modules } => {
+                match rebuild::rehearse(guest, tool, kernel, &real, &modules)? {
+                    Ok(changes) => {
+                        part.reasons
+                            .push(format!("{path} {why}, so the guest's own tool builds it anew"));
+                        part.changes.extend(changes);
+                    }
+                    Err(reason) => part.problems.push(format!(
+                        "{path} {why}; {}, or give the machine a SATA disk (the guest's own tool could not \
+                         do it here: {reason})",
+                        tool.advice(&release, &modules)
+                    )),
+                }
+            }
             Outcome::Stuck(why) => part.problems.push(why),
         }
         covered.insert(release);
@@ -96,7 +116,7 @@ pub(super) fn plan(guest: &Guest<'_>) -> anyhow::Result<Part> {
         match alone(guest, kernel)? {
             Outcome::Stuck(why) => part.problems.push(why),
             Outcome::Ready { how } => ready.entry(how).or_default().push(kernel.release.clone()),
-            Outcome::Append { .. } | Outcome::Appended { .. } => {}
+            Outcome::Append { .. } | Outcome::Appended { .. } | Outcome::Rebuild { .. } => {}
         }
     }
     for (how, releases) in ready {
@@ -152,7 +172,6 @@ fn without_virtio(release: &str) -> String {
 /// What one kernel with an initramfs at `image` needs, and its release.
 pub(super) fn examine(
     guest: &Guest<'_>,
-    tool: Tool,
     kernel: &Kernel,
     image: &GuestPath,
 ) -> anyhow::Result<(String, Outcome)> {
@@ -178,10 +197,10 @@ pub(super) fn examine(
     let found = match Initramfs::read(guest, image, &release, &needed) {
         Ok(found) => found,
         Err(error) => {
-            let outcome = Outcome::Stuck(format!(
-                "{image} cannot be searched for virtio drivers: {error:#}. If they are not in it, {}",
-                tool.advice(&release, &WANTED)
-            ));
+            let outcome = Outcome::Rebuild {
+                why: format!("cannot be searched for virtio drivers ({error:#})"),
+                modules: WANTED.to_vec(),
+            };
             return Ok((release, outcome));
         }
     };
@@ -212,11 +231,13 @@ pub(super) fn examine(
     } else if !modules.knows_virtio() {
         Outcome::Stuck(without_virtio(&release))
     } else if let Some(why) = cannot_append(&found, &modules) {
-        Outcome::Stuck(format!(
-            "{image} lacks {}, which cannot be appended: {why}; {}, or give the machine a SATA disk",
-            missing.join(", "),
-            tool.advice(&release, &wanted_of(&needed))
-        ))
+        Outcome::Rebuild {
+            why: format!(
+                "lacks {}, which cannot be appended ({why})",
+                missing.join(", ")
+            ),
+            modules: wanted_of(&needed),
+        }
     } else {
         let files = files(guest, &found, &modules, &needed)
             .with_context(|| format!("collecting the modules that {image} lacks"))?;

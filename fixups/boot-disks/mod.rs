@@ -9,9 +9,11 @@ mod fallback;
 mod index;
 mod initramfs;
 mod lvm;
+mod mdadm;
 mod modules;
 mod names;
 mod part;
+mod rebuild;
 mod stable;
 mod tool;
 
@@ -54,6 +56,7 @@ impl Fixup for BootDisks {
             drivers::plan(guest)?,
             stable::plan(guest)?,
             lvm::plan(guest)?,
+            mdadm::plan(guest)?,
             fallback::plan(guest)?,
         ]))
     }

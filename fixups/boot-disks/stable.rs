@@ -13,12 +13,8 @@ use crate::boot_loader::{BootFile, BootFiles, Carrier, CommandLine};
 /// Parameters whose value is a device that the initramfs looks for.
 const PARAMETERS: [&str; 2] = ["root", "resume"];
 
-/// Files whose references to devices are not changed, only told.
-const OTHERS: [&str; 3] = [
-    "/etc/multipath.conf",
-    "/etc/mdadm/mdadm.conf",
-    "/etc/mdadm.conf",
-];
+/// Its references to devices are not changed, only told.
+const MULTIPATH: &str = "/etc/multipath.conf";
 
 /// fstab, crypttab and kernel command lines.
 ///
@@ -48,14 +44,12 @@ pub(super) fn plan(guest: &Guest<'_>) -> anyhow::Result<Part> {
     for file in &boot.files {
         names.command_lines(file);
     }
-    for path in OTHERS {
-        let text = guest.read_text(path)?.unwrap_or_default();
-        if let Some(line) = text.lines().find(|line| mentions_device(line)) {
-            names.part.warnings.push(format!(
-                "{path} goes by names or numbers of the old disks and is left alone: {}",
-                line.trim()
-            ));
-        }
+    let text = guest.read_text(MULTIPATH)?.unwrap_or_default();
+    if let Some(line) = text.lines().find(|line| mentions_device(line)) {
+        names.part.warnings.push(format!(
+            "{MULTIPATH} goes by names or numbers of the old disks and is left alone: {}",
+            line.trim()
+        ));
     }
     if names.part.changes.is_empty() && names.part.problems.is_empty() {
         let fine = if names.left_alone {

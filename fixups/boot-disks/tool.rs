@@ -87,6 +87,53 @@ impl Tool {
         }
     }
 
+    /// The command that builds `image` for kernel `release` (whose own image is `kernel`) with `modules`,
+    /// for any machine rather than for the one it runs on. Packed with gzip, which every kernel that
+    /// loads modules unpacks, and refit reads; `None` if no tool is known.
+    pub(super) fn command(
+        self,
+        release: &str,
+        image: &str,
+        kernel: &str,
+        modules: &[&str],
+    ) -> Option<Vec<String>> {
+        let list = modules.join(" ");
+        let with: Vec<String> = modules
+            .iter()
+            .map(|name| format!("--with={name}"))
+            .collect();
+        let with: Vec<&str> = with.iter().map(String::as_str).collect();
+        let words: Vec<&str> = match self {
+            Self::Dracut => vec![
+                "dracut",
+                "--force",
+                "--no-hostonly",
+                "--gzip",
+                "--add-drivers",
+                &list,
+                image,
+                release,
+            ],
+            Self::InitramfsTools => vec!["mkinitramfs", "-c", "gzip", "-o", image, release],
+            Self::Mkinitcpio => vec![
+                "mkinitcpio",
+                "-S",
+                "autodetect",
+                "-z",
+                "gzip",
+                "-k",
+                release,
+                "-g",
+                image,
+            ],
+            Self::Mkinitfs => vec!["mkinitfs", "-o", image, release],
+            Self::SuseMkinitrd => vec!["mkinitrd", "-m", &list, "-k", kernel, "-i", image],
+            Self::RedHatMkinitrd => [&["mkinitrd", "-f"], &with[..], &[image, release]].concat(),
+            Self::Unknown => return None,
+        };
+        Some(words.into_iter().map(str::to_owned).collect())
+    }
+
     /// What makes the guest's own next rebuild include `modules`, as far as it does not already.
     ///
     /// # Errors

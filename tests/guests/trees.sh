@@ -2,10 +2,11 @@
 # Makes the root directory of a guest of a family that cannot be built here: its layout and configuration as
 # it comes from VMware, with a package database that the family's own tool wrote. It does not boot.
 #
-#   trees.sh OUTDIR rhel9|sles15|photon5|alpine
+#   trees.sh OUTDIR rhel6|rhel7|rhel8|rhel9|rhel10|sles15|photon5|alpine
 #
 # One NIC, 00:50:56:aa:bb:01, has 10.0.2.15/24. The root file system is to have the UUID
-# 6f1d2a54-9c7e-4d0b-8a55-0c2f4a1e7b90. Needs root, rpm and cpio; apk's database is written as text.
+# 6f1d2a54-9c7e-4d0b-8a55-0c2f4a1e7b90. Needs root, rpm, cpio, and db5.3_load for the Berkeley DB that Red Hat
+# had until 8; apk's database is written as text.
 set -euo pipefail
 
 UUID=6f1d2a54-9c7e-4d0b-8a55-0c2f4a1e7b90
@@ -19,14 +20,15 @@ put() { mkdir -p "$OUT$(dirname "$1")"; cat > "$OUT$1"; }
 base() {
     local kernel=$1 initrd=$2
     mkdir -p "$OUT"/{boot,dev,etc,home,proc,root,run,sys,tmp,usr/{bin,lib,sbin},var/{lib,log,tmp}}
-    if [ "$FAMILY" = alpine ]; then mkdir "$OUT"/{bin,lib,sbin}; else ln -s usr/bin usr/sbin usr/lib "$OUT/"; fi
+    if [[ $FAMILY = alpine || $FAMILY = rhel6 ]]; then mkdir "$OUT"/{bin,lib,sbin}; else ln -s usr/bin usr/sbin usr/lib "$OUT/"; fi
     put /etc/fstab <<<"UUID=$UUID / ext4 defaults 1 1"
     put /etc/hostname <<<"vm-$FAMILY"
     put "/boot/vmlinuz-$kernel" <<<"kernel"
     put "/lib/modules/$kernel/modules.dep" < /dev/null
     printf 'kernel/drivers/%s.ko\n' virtio/virtio_pci block/virtio_blk scsi/virtio_scsi scsi/sd_mod net/virtio_net |
         put "/lib/modules/$kernel/modules.builtin"
-    local image=$WORK/initrd udev=usr/lib/systemd/systemd-udevd; [ "$FAMILY" != alpine ] || udev=sbin/nlplug-findfs
+    local image=$WORK/initrd udev=usr/lib/systemd/systemd-udevd
+    case $FAMILY in alpine) udev=sbin/nlplug-findfs ;; rhel6) udev=sbin/udevd ;; esac
     mkdir -p "$image/lib/modules/$kernel/kernel" "$image/${udev%/*}"
     touch "$image/init" "$image/$udev" "$image/lib/modules/$kernel/kernel/ext4.ko"
     (cd "$image"; find . | cpio --quiet --create --format newc | gzip) | put "/boot/$initrd"
@@ -52,20 +54,44 @@ package() {
     rpm --force-debian --root "$OUT" "${RPM_DB[@]}" -i --nodeps --noscripts --replacefiles "$WORK"/RPMS/*/"$name-$version-1".*.rpm
 }
 
-make_rhel9() {
-    local kernel=5.14.0-427.13.1.el9_4.x86_64
-    RPM_DB=(--dbpath /var/lib/rpm --define '_db_backend sqlite')
-    base $kernel initramfs-$kernel.img
-    put /etc/os-release <<-'END'
+# Replaces rpm's database by one in Berkeley DB, as rpm 4.4 to 4.14 wrote it: header blobs by their numbers.
+as_berkeley_db() {
+    local db=$OUT/var/lib/rpm
+    python3 - "$db/rpmdb.sqlite" > "$WORK/dump" <<-'END'
+	import sqlite3, sys
+	print("VERSION=3\nformat=bytevalue\ntype=hash\nHEADER=END")
+	print(" " + (0).to_bytes(4, "little").hex() + "\n " + (99).to_bytes(4, "little").hex())
+	for number, blob in sqlite3.connect(sys.argv[1]).execute("SELECT hnum, blob FROM Packages"):
+	    print(" " + number.to_bytes(4, "little").hex() + "\n " + blob.hex())
+	print("DATA=END")
+	END
+    rm -rf "$db"; mkdir "$db"
+    db5.3_load -f "$WORK/dump" "$db/Packages"
+}
+
+# red_hat VERSION NAME
+red_hat() {
+    put /etc/redhat-release <<<"Red Hat Enterprise Linux release $1 ($2)"
+    [ "$FAMILY" = rhel6 ] || put /etc/os-release <<-END
 	NAME="Red Hat Enterprise Linux"
-	VERSION="9.4 (Plow)"
+	VERSION="$1 ($2)"
 	ID="rhel"
 	ID_LIKE="fedora"
-	VERSION_ID="9.4"
-	PRETTY_NAME="Red Hat Enterprise Linux 9.4 (Plow)"
+	VERSION_ID="$1"
+	PRETTY_NAME="Red Hat Enterprise Linux $1 ($2)"
 	END
-    put /etc/redhat-release <<<'Red Hat Enterprise Linux release 9.4 (Plow)'
     put /etc/machine-id <<<4b1a3f0c5d6e4f708192a3b4c5d6e7f8
+    RPM_DB=(--dbpath /var/lib/rpm --define '_db_backend sqlite')
+}
+
+# ifcfg NAME [LINE]...
+ifcfg() {
+    local name=$1; shift
+    printf '%s\n' TYPE=Ethernet BOOTPROTO=none NAME="$name" DEVICE="$name" ONBOOT=yes IPADDR=10.0.2.15 PREFIX=24 \
+        GATEWAY=10.0.2.2 DNS1=10.0.2.3 "$@" | put "/etc/sysconfig/network-scripts/ifcfg-$name"
+}
+
+keyfile() {
     put /etc/NetworkManager/system-connections/ens192.nmconnection <<-'END'
 	[connection]
 	id=ens192
@@ -81,19 +107,110 @@ make_rhel9() {
 	method=auto
 	END
     chmod 600 "$OUT/etc/NetworkManager/system-connections/ens192.nmconnection"
-    put "/boot/loader/entries/4b1a3f0c5d6e4f708192a3b4c5d6e7f8-$kernel.conf" <<-END
-	title Red Hat Enterprise Linux ($kernel) 9.4 (Plow)
-	version $kernel
-	linux /boot/vmlinuz-$kernel
-	initrd /boot/initramfs-$kernel.img
-	options root=UUID=$UUID ro crashkernel=1G-4G:192M
+}
+
+# boot_entry KERNEL VERSION OPTIONS: as the Boot Loader Specification has it.
+boot_entry() {
+    put "/boot/loader/entries/4b1a3f0c5d6e4f708192a3b4c5d6e7f8-$1.conf" <<-END
+	title Red Hat Enterprise Linux ($1) $2
+	version $1
+	linux /boot/vmlinuz-$1
+	initrd /boot/initramfs-$1.img
+	options $3
 	grub_class rhel
 	END
     put /boot/grub2/grub.cfg <<<'blscfg'
+}
+
+make_rhel6() {
+    local kernel=2.6.32-754.el6.x86_64
+    base $kernel initramfs-$kernel.img
+    red_hat 6.10 Santiago
+    printf 'NETWORKING=yes\nHOSTNAME=vm-rhel6\n' | put /etc/sysconfig/network
+    ifcfg eth0 HWADDR=00:50:56:AA:BB:01 NM_CONTROLLED=no
+    put /etc/udev/rules.d/70-persistent-net.rules <<-END
+	# PCI device 0x15ad:0x07b0 (vmxnet3) (custom name provided by external tool)
+	SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{address}=="$MAC", ATTR{type}=="1", KERNEL=="eth*", NAME="eth0"
+	END
+    put /boot/grub/grub.conf <<-END
+	default=0
+	timeout=5
+	title Red Hat Enterprise Linux Server ($kernel)
+	\troot (hd0,0)
+	\tkernel /boot/vmlinuz-$kernel ro root=UUID=$UUID rhgb quiet
+	\tinitrd /boot/initramfs-$kernel.img
+	END
+    sed -i 's/\\t/\t/' "$OUT/boot/grub/grub.conf"
+    put /etc/inittab <<<'id:3:initdefault:'
+    put /etc/init/rc.conf <<<'exec /etc/rc.d/rc $RUNLEVEL'
+    package upstart 0.6.5 /sbin/init
+    package kernel 2.6.32 "/boot/vmlinuz-$kernel"
+    package udev 147 /sbin/udevd
+    package dracut 004 /sbin/dracut
+    as_berkeley_db
+}
+
+make_rhel7() {
+    local kernel=3.10.0-1160.el7.x86_64
+    base $kernel initramfs-$kernel.img
+    red_hat 7.9 Maipo
+    ifcfg ens192 UUID=5a4c2f1e-7d7b-4d1f-9a44-b0a5d6f3c2e1 DEFROUTE=yes IPV6INIT=yes
+    put /boot/grub2/grub.cfg <<-END
+	menuentry 'Red Hat Enterprise Linux Server (7.9)' --class red {
+	    linux16 /boot/vmlinuz-$kernel root=UUID=$UUID ro crashkernel=auto rhgb quiet
+	    initrd16 /boot/initramfs-$kernel.img
+	}
+	END
+    put /etc/default/grub <<<'GRUB_CMDLINE_LINUX="crashkernel=auto rhgb quiet"'
+    package systemd 219 /usr/lib/systemd/systemd
+    package kernel 3.10.0 "/boot/vmlinuz-$kernel"
+    package initscripts 9.49.53 /etc/sysconfig/network-scripts/ifup
+    package dracut 033 /usr/sbin/dracut
+    vmware_tools
+    as_berkeley_db
+}
+
+make_rhel8() {
+    local kernel=4.18.0-553.el8_10.x86_64
+    base $kernel initramfs-$kernel.img
+    red_hat 8.10 Ootpa
+    ifcfg ens192 UUID=5a4c2f1e-7d7b-4d1f-9a44-b0a5d6f3c2e1
+    boot_entry $kernel 8.10 "\$kernelopts \$tuned_params"
+    { printf '# GRUB Environment Block\nkernelopts=root=UUID=%s ro crashkernel=auto\n' "$UUID"; printf '#%.0s' {1..1024}; } |
+        head -c 1024 | put /boot/grub2/grubenv
+    package systemd 239 /usr/lib/systemd/systemd
+    package kernel-core 4.18.0 "/boot/vmlinuz-$kernel"
+    package NetworkManager 1.40.16 /usr/sbin/NetworkManager
+    package dracut 049 /usr/bin/dracut
+    vmware_tools
+    as_berkeley_db
+}
+
+make_rhel9() {
+    local kernel=5.14.0-427.13.1.el9_4.x86_64
+    base $kernel initramfs-$kernel.img
+    red_hat 9.4 Plow
+    keyfile
+    boot_entry $kernel 9.4 "root=UUID=$UUID ro crashkernel=1G-4G:192M"
     package systemd 252 /usr/lib/systemd/systemd
     package kernel-core 5.14.0 "/boot/vmlinuz-$kernel"
     package NetworkManager 1.46.0 /usr/sbin/NetworkManager
     package dracut 057 /usr/bin/dracut
+    vmware_tools
+}
+
+make_rhel10() {
+    local kernel=6.12.0-55.9.1.el10_0.x86_64
+    base $kernel initramfs-$kernel.img
+    red_hat 10.0 Coughlan
+    RPM_DB=(--dbpath /usr/lib/sysimage/rpm --define '_db_backend sqlite')
+    mkdir -p "$OUT/usr/lib/sysimage/rpm"
+    keyfile
+    boot_entry $kernel 10.0 "root=UUID=$UUID ro crashkernel=2G-64G:256M"
+    package systemd 257 /usr/lib/systemd/systemd
+    package kernel-core 6.12.0 "/boot/vmlinuz-$kernel"
+    package NetworkManager 1.52.0 /usr/sbin/NetworkManager
+    package dracut 105 /usr/bin/dracut
     vmware_tools
 }
 
@@ -225,7 +342,10 @@ make_alpine() {
 
 [ $# = 2 ] || die "usage: trees.sh OUTDIR FAMILY (see the head of this file)"
 OUT=$1 FAMILY=$2
-case $FAMILY in rhel9 | sles15 | photon5 | alpine) ;; *) die "$FAMILY: must be one of rhel9, sles15, photon5, alpine" ;; esac
+case $FAMILY in
+    rhel6 | rhel7 | rhel8 | rhel9 | rhel10 | sles15 | photon5 | alpine) ;;
+    *) die "$FAMILY: must be one of rhel6, rhel7, rhel8, rhel9, rhel10, sles15, photon5, alpine" ;;
+esac
 [ "$(id -u)" = 0 ] || die "must run as root"
 [ ! -e "$OUT" ] || die "$OUT exists"
 mkdir -p "$OUT"; OUT=$(realpath "$OUT")

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use crate::{must, root};
 
@@ -66,6 +66,25 @@ pub fn guest(options: &[&str]) -> anyhow::Result<Guest> {
         fs::rename(&made, &disk).context("keeping the guest")?;
     }
     Ok(Guest { disk })
+}
+
+/// The disk that `tests/guests/windows.sh` makes with these options, in `dir`. It does not boot.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn windows(dir: &Path, options: &[&str]) -> anyhow::Result<PathBuf> {
+    let disk = dir.join("windows.img");
+    let test = std::env::current_exe().context("finding this test")?;
+    let beside = test.parent().and_then(Path::parent);
+    let beside = beside.context("finding the other programs")?;
+    must(
+        Command::new(root().join("tests/guests/windows.sh"))
+            .arg(&disk)
+            .args(options)
+            .env("HIVE_FROM_REG", beside.join("hive-from-reg"))
+            .env("LIBGUESTFS_BACKEND_SETTINGS", "force_tcg"),
+    )?;
+    Ok(disk)
 }
 
 /// A disk that libguestfs takes for a small Linux system, in a second: one ext4 file system with
@@ -131,4 +150,21 @@ pub fn system_disk_with(
             .arg(&disk),
     )?;
     Ok(disk)
+}
+
+/// Replaces files of the ext4 file system at 1 MiB of a raw disk, by commands of debugfs(8).
+///
+/// # Errors
+/// If debugfs fails, or finds not what it is told to change.
+pub fn edit(disk: &Path, commands: &str) -> anyhow::Result<()> {
+    let script = disk.with_extension("debugfs");
+    fs::write(&script, commands).with_context(|| format!("writing {}", script.display()))?;
+    let said = must(
+        Command::new("debugfs")
+            .args(["-w", "-f"])
+            .arg(&script)
+            .arg(format!("{}?offset=1048576", disk.display())),
+    )?;
+    ensure!(!said.contains("not found"), "{said}");
+    Ok(())
 }

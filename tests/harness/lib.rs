@@ -8,6 +8,7 @@ mod guests;
 mod machines;
 mod tree;
 mod watched;
+mod wine;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -15,10 +16,11 @@ use std::process::{Command, Output};
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-pub use guests::{Guest, PASSWORD, guest, system_disk, system_disk_with};
+pub use guests::{Guest, PASSWORD, edit, guest, system_disk, system_disk_with, windows};
 pub use machines::{MACHINES, Machine, Untouched};
 pub use tree::{differences, tree};
 pub use watched::{To, Watched};
+pub use wine::{Wine, firstboot};
 
 /// The top of the checkout.
 #[must_use]

@@ -127,7 +127,9 @@ fn every_kind_of_change_is_made_and_taken_back() {
         request: &request,
     };
     let undo = dir.path().join("undo.json");
-    let report = target::fix(&target, &mut settings, job, &undo).unwrap();
+    let report = target::fix(&target, &mut settings, job, &undo)
+        .unwrap()
+        .report;
     assert_eq!(report.checked, Some(true), "{report:?}");
 
     let after = tree(&disk, "raw").unwrap();

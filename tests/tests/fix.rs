@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use refit_tests::{differences, fixup, guest, must, refit, run, tree};
+use refit_tests::{PASSWORD, differences, edit, fixup, guest, must, refit, run, tree};
 
 const NIC: &str = "00:50:56:aa:bb:01=10.0.2.15/24";
 
@@ -162,4 +162,74 @@ fn a_killed_fix_leaves_the_old_disk_or_the_new_one() {
         );
         fs::remove_dir_all(&here).unwrap();
     }
+}
+
+/// The old machine's rules gave the first card the name eth1 and the second eth0, and its udev could do
+/// that; this one's cannot exchange names of the kernel.
+#[test]
+fn cards_whose_names_the_kernel_gives_the_other_way_round_keep_their_own() {
+    const MACS: [&str; 2] = ["00:50:56:aa:bb:01", "00:50:56:aa:bb:02"];
+    let dir = tempfile::tempdir().unwrap();
+    let disk = guest(&[]).unwrap().copy(dir.path()).unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let rule = |mac, name| {
+        format!(
+            "SUBSYSTEM==\"net\", ACTION==\"add\", DRIVERS==\"?*\", ATTR{{address}}==\"{mac}\", NAME=\"{name}\"\n"
+        )
+    };
+    let rules = write("rules", &(rule(MACS[0], "eth1") + &rule(MACS[1], "eth0")));
+    let interfaces = write(
+        "interfaces",
+        "auto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet static\n    address 192.0.2.15/24\n\n\
+         auto eth1\niface eth1 inet static\n    address 10.0.2.15/24\n    gateway 10.0.2.2\n",
+    );
+    edit(
+        &disk,
+        &format!(
+            "write {rules} /etc/udev/rules.d/70-persistent-net.rules\n\
+             rm /etc/network/interfaces\nwrite {interfaces} /etc/network/interfaces\n"
+        ),
+    )
+    .unwrap();
+    let nics = MACS.map(|mac| ["--nic", mac]).concat();
+
+    let fix = run(refit().args(["fix", "--json"]).args(&nics).arg(&disk)).unwrap();
+    assert_eq!(fix.code, Some(0), "{fix:?}");
+    let fix = fix.json().unwrap();
+    assert_eq!(fix["checked"], true);
+    assert_eq!(fixup(&fix, "nic-names")["verdict"], "change");
+
+    let password = write("password", PASSWORD);
+    let booted = run(refit()
+        .args(["boot", "--json", "--accel", "tcg", "--timeout", "900"])
+        .args(["--user", "root", "--password-file", &password])
+        .args(&nics)
+        .arg(&disk))
+    .unwrap();
+    assert_eq!(booted.code, Some(0), "{booted:?}");
+    let booted = booted.json().unwrap();
+    for (mac, name, address) in [
+        (MACS[0], "eth1", "10.0.2.15/24"),
+        (MACS[1], "eth0", "192.0.2.15/24"),
+    ] {
+        let nic = booted["nics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|nic| nic["mac"] == mac)
+            .unwrap();
+        assert_eq!(nic["name"], name, "{booted:#}");
+        assert!(
+            nic["addresses"]
+                .as_array()
+                .unwrap()
+                .contains(&address.into()),
+            "{booted:#}"
+        );
+    }
+    assert_eq!(booted["failed_units"], serde_json::json!([]));
 }

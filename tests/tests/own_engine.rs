@@ -6,7 +6,7 @@ use std::io::{Seek as _, SeekFrom};
 use std::path::Path;
 use std::process::Command;
 
-use refit_tests::{PASSWORD, Run, fixup, guest, must, refit, root, run};
+use refit_tests::{PASSWORD, Run, edit, fixup, guest, must, refit, root, run};
 use serde_json::Value;
 
 const MAC: &str = "00:50:56:aa:bb:01";
@@ -52,20 +52,6 @@ fn assert_network_kept(booted: &Value) {
     assert_eq!(booted["failed_units"], Value::Array(Vec::new()));
 }
 
-/// Replaces files of the ext4 file system at 1 MiB of a raw disk.
-fn edit(disk: &Path, commands: &str) {
-    let script = disk.with_extension("debugfs");
-    fs::write(&script, commands).unwrap();
-    let said = must(
-        Command::new("debugfs")
-            .args(["-w", "-f"])
-            .arg(&script)
-            .arg(format!("{}?offset=1048576", disk.display())),
-    )
-    .unwrap();
-    assert!(!said.contains("not found"), "{said}");
-}
-
 /// No image of Photon can be had here. This is a Debian that says of itself what Photon says, which is what
 /// virt-v2v goes by: it is refused with the same words, and it really boots. Its initramfs has the drivers of
 /// VMware's disks alone.
@@ -91,7 +77,8 @@ fn a_guest_that_virt_v2v_refuses_is_converted_and_boots() {
             "rm /usr/lib/os-release\nwrite {release} /usr/lib/os-release\n\
              rm /etc/debian_version\nwrite {photon} /etc/photon-release\n"
         ),
-    );
+    )
+    .unwrap();
     let digest = || must(Command::new("sha256sum").arg(&disk)).unwrap();
     let before = digest();
 
@@ -137,6 +124,59 @@ fn a_guest_that_virt_v2v_refuses_is_converted_and_boots() {
             "undo.json",
         ]
     );
+}
+
+/// Where nothing can be appended, the guest's own tool is run. refit does not read LZO.
+#[test]
+fn an_initramfs_that_refit_cannot_read_is_built_anew_by_the_guests_own_tool() {
+    let dir = tempfile::tempdir().unwrap();
+    let original = guest(&["--initramfs", "vmware"]).unwrap();
+    let disk = original.copy(dir.path()).unwrap();
+    let list = must(
+        Command::new("debugfs")
+            .args(["-R", "ls -p /boot"])
+            .arg(format!("{}?offset=1048576", disk.display())),
+    )
+    .unwrap();
+    let name = list
+        .split('/')
+        .find(|name| name.starts_with("initrd.img-"))
+        .unwrap();
+    let packed = dir.path().join("initrd");
+    edit(&disk, &format!("dump /boot/{name} {}\n", packed.display())).unwrap();
+    let lzo = dir.path().join("initrd.lzo");
+    let script = format!(
+        "set -eo pipefail; zstd -qdc {0} | lzop -c > {1}",
+        packed.display(),
+        lzo.display()
+    );
+    must(Command::new("bash").args(["-c", &script])).unwrap();
+    let write = format!("rm /boot/{name}\nwrite {} /boot/{name}\n", lzo.display());
+    edit(&disk, &write).unwrap();
+
+    let converted = convert(
+        dir.path(),
+        &[
+            "--engine",
+            "refit",
+            "--nic",
+            &format!("{MAC}=10.0.2.15/24"),
+            "disk.img",
+        ],
+    );
+    assert_eq!(converted.code, Some(0), "{converted:?}");
+    let report = converted.json().unwrap();
+    assert_eq!(report["fixups"]["checked"], true);
+    let drivers = fixup(&report["fixups"], "boot-disks");
+    assert_eq!(drivers["verdict"], "change");
+    let reason = drivers["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("cannot be searched") && reason.contains("builds it anew"),
+        "{reason}"
+    );
+    assert_eq!(report["machine"]["disks"][0]["bus"], "virtio");
+    let (booted, _) = boot(&dir.path().join("out"), "disk");
+    assert_network_kept(&booted);
 }
 
 #[test]

@@ -13,7 +13,11 @@ const NIC: &str = "00:50:56:aa:bb:01=10.0.2.15/24";
 const UUID: &str = "6f1d2a54-9c7e-4d0b-8a55-0c2f4a1e7b90";
 /// The family, and what becomes of the names of its cards.
 const FAMILIES: &[(&str, &str)] = &[
+    ("rhel6", "change"),
+    ("rhel7", "change"),
+    ("rhel8", "change"),
     ("rhel9", "change"),
+    ("rhel10", "change"),
     ("sles15", "change"),
     ("photon5", "change"),
     ("alpine", "fine"),

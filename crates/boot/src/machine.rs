@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +35,17 @@ pub(crate) struct Wires {
     pub qmp: Qmp,
     pub serial: UnixStream,
     pub firmware: UnixStream,
+}
+
+/// How qemu ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The guest switched itself off.
+    InOrder,
+    /// It could not go on, and says why.
+    Failed(String),
+    /// A signal that nobody sent ended it, an assertion of its own as a rule; its last words.
+    Crashed(String),
 }
 
 impl Machine {
@@ -175,17 +187,24 @@ impl Machine {
         Ok(false)
     }
 
-    /// How qemu ended: nothing if in order, else its last words. To be called once its sockets are
-    /// closed; kills what is still there.
+    /// How qemu ended. To be called once its sockets are closed; kills what is still there.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be waited for.
-    pub fn end(&mut self) -> Result<Option<String>, Error> {
-        self.ends_soon()?;
+    pub fn end(&mut self) -> Result<End, Error> {
+        let ended_itself = self.ends_soon()?;
         // Already gone is what we want.
         let _ = self.qemu.0.kill();
         let status = self.qemu.0.wait().map_err(Error::io("waiting for qemu"))?;
-        Ok((!status.success()).then(|| process::last_words(&mut self.errors, status)))
+        if status.success() {
+            return Ok(End::InOrder);
+        }
+        let words = process::last_words(&mut self.errors, status);
+        Ok(if ended_itself && status.signal().is_some() {
+            End::Crashed(words)
+        } else {
+            End::Failed(words)
+        })
     }
 
     /// Saves the screen as PNG.

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::console::Console;
 use crate::login::Shell;
-use crate::machine::{Machine, Wires};
+use crate::machine::{End, Machine, Wires};
 use crate::serial::{Serial, Stop};
 use crate::watch::{Sight, Watch};
 use crate::{
@@ -24,8 +24,8 @@ const COMMAND: Duration = Duration::from_secs(120);
 /// What Linux says when it waits for ten timer interrupts and sees fewer (`check_timer` in its
 /// `arch/x86/kernel/apic/io_apic.c`). On a busy host that is no fault of the guest.
 const TIMER_PANIC: &str = "IO-APIC + timer doesn't work";
-/// How often a guest that says so is booted, if its processor is emulated.
-const TIMER_TRIES: u32 = 3;
+/// How often a guest is booted whose emulated processor was at fault.
+const TCG_TRIES: u32 = 3;
 /// Lines of the console that a report of a failure keeps.
 const TAIL: usize = 25;
 
@@ -44,23 +44,28 @@ pub fn boot(options: &Options, cancel: &AtomicBool) -> Result<BootReport, Error>
         .map(|disk| Image::probe(disk, Access::Read, &options.image))
         .collect::<Result<Vec<_>, _>>()?;
     let accel = accelerator(options.accel)?;
-    for _ in 1..TIMER_TRIES {
-        let report = boot_once(options, &images, accel, cancel)?;
+    for _ in 1..TCG_TRIES {
+        let (report, is_crash) = boot_once(options, &images, accel, cancel)?;
         let slow = report.outcome == Outcome::Panic && report.message.contains(TIMER_PANIC);
-        if accel != Accel::Tcg || !slow {
+        if accel != Accel::Tcg || !(slow || is_crash) {
             return Ok(report);
         }
-        tracing::warn!("this host was too busy for the emulated timer; booting again");
+        tracing::warn!(
+            "the emulated processor failed, not the guest; booting again ({})",
+            report.message
+        );
     }
-    boot_once(options, &images, accel, cancel)
+    Ok(boot_once(options, &images, accel, cancel)?.0)
 }
 
+/// One try, and whether qemu died of a signal: its emulation has races that a guest's start can hit
+/// (seen: `iotlb_to_section: Assertion ... failed` while the guest moves PCI windows).
 fn boot_once(
     options: &Options,
     images: &[Image],
     accel: Accel,
     cancel: &AtomicBool,
-) -> Result<BootReport, Error> {
+) -> Result<(BootReport, bool), Error> {
     let mut machine = Machine::create(options, images, accel)?;
     let mut report = blank_report(options, accel);
 
@@ -70,8 +75,8 @@ fn boot_once(
         firmware,
     }) = machine.connect(cancel)?
     else {
-        report.message = qemu_failure(machine.end()?);
-        return Ok(report);
+        report.message = qemu_failure(&machine.end()?);
+        return Ok((report, false));
     };
     let mut serial = Serial::new(serial, options.serial_log.as_deref(), cancel)?;
     report.serial_log.clone_from(&options.serial_log);
@@ -80,6 +85,7 @@ fn boot_once(
     let start = Instant::now();
     let sight = observe(&mut serial, firmware, options, start)?;
     report.seconds = (start.elapsed().as_secs_f64() * 10.0).round() / 10.0;
+    let mut is_crash = false;
     let is_on = match sight {
         Some(sight) => {
             tracing::info!(seconds = report.seconds, "{}", sight.message);
@@ -89,12 +95,14 @@ fn boot_once(
             true
         }
         None => {
-            (report.outcome, report.message) = match machine.end()? {
-                None => (
+            let end = machine.end()?;
+            is_crash = matches!(end, End::Crashed(_));
+            (report.outcome, report.message) = match end {
+                End::InOrder => (
                     Outcome::PoweredOff,
                     "the guest switched itself off before it was up".into(),
                 ),
-                words => (Outcome::QemuFailed, qemu_failure(words)),
+                end => (Outcome::QemuFailed, qemu_failure(&end)),
             };
             false
         }
@@ -124,7 +132,7 @@ fn boot_once(
         }
     }
     serial.finish_log()?;
-    Ok(report)
+    Ok((report, is_crash))
 }
 
 fn accelerator(choice: AccelChoice) -> Result<Accel, Error> {
@@ -163,8 +171,11 @@ fn blank_report(options: &Options, accel: Accel) -> BootReport {
     }
 }
 
-fn qemu_failure(words: Option<String>) -> String {
-    let words = words.unwrap_or_else(|| "nothing".into());
+fn qemu_failure(end: &End) -> String {
+    let words = match end {
+        End::InOrder => "nothing",
+        End::Failed(words) | End::Crashed(words) => words,
+    };
     if words.contains("lock") && words.contains("Failed to get") {
         return format!(
             "a disk is in use by another program, most likely a running guest: stop it first (qemu said: {words})"

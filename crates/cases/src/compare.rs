@@ -93,6 +93,7 @@ mod tests {
             warnings: Vec::new(),
             changes: Vec::new(),
             originals: std::collections::BTreeMap::new(),
+            held: std::collections::BTreeMap::new(),
         }
     }
 }

@@ -4,9 +4,13 @@
 //! for real; planned again, which must find nothing to do; and undone, which must give back the
 //! tree as it was. That happens on a directory ([`Case::on_directory`]) or, for fixups that run
 //! programs of the guest, on a disk made of the tree ([`on_disks`]).
+//!
+//! A registry hive is kept as text, or compressed: `SYSTEM.reg` ("Windows Registry Editor Version 5.00", keys from
+//! the hive's root: `[\\Select]`) or `SYSTEM.xz`, which may be a link to one that several cases share.
 
 mod compare;
 mod disk;
+mod hives;
 mod initramfs;
 mod params;
 mod programs;
@@ -122,7 +126,9 @@ impl Case {
         let mut backend = RootBackend::open(root.path())?;
         let hints = self.params.hints();
         let info = owner.info();
-        let request = self.params.request(&info.parameters, &info.id)?;
+        let request = self
+            .params
+            .request(&self.folder, &info.parameters, &info.id)?;
         let mut guest = Guest::inspect(&backend, &hints)?;
         plan(&mut guest, fixups, &Selection::default(), &request);
         let prepared = prepare(guest, &backend, Vec::new()).context("preparing the changes")?;
@@ -141,7 +147,10 @@ impl Case {
     }
 
     /// Makes the guest's tree in `root`, an empty directory.
-    fn make_tree(&self, root: &Path) -> Result<()> {
+    ///
+    /// # Errors
+    /// If a file of the case cannot be read, or one of the tree cannot be written.
+    pub fn make_tree(&self, root: &Path) -> Result<()> {
         let guest = self.folder.join("guest");
         if guest.exists() {
             setup::copy(&guest, root)
@@ -160,7 +169,9 @@ impl Case {
     ) -> Result<()> {
         let id = fixup.info().id.clone();
         let hints = self.params.hints();
-        let request = self.params.request(&fixup.info().parameters, &id)?;
+        let request = self
+            .params
+            .request(&self.folder, &fixup.info().parameters, &id)?;
         let before = tree::read(backend)?;
 
         let mut guest = Guest::inspect(backend, &hints)?;

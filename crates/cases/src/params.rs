@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use ipnet::IpNet;
@@ -24,6 +25,8 @@ pub(crate) struct Params {
     /// The fixup's parameters, as `--set` gives them.
     #[serde(default)]
     set: BTreeMap<String, toml::Value>,
+    /// Drivers for Windows guests, as `--virtio-win` gives them; relative to the case's folder.
+    virtio_win: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -115,8 +118,13 @@ impl Params {
         }
     }
 
-    /// The request of this case for the fixup `id`, whose parameters are `known`.
-    pub(crate) fn request(&self, known: &BTreeMap<String, Parameter>, id: &str) -> Result<Request> {
+    /// The request of this case in `folder` for the fixup `id`, whose parameters are `known`.
+    pub(crate) fn request(
+        &self,
+        folder: &Path,
+        known: &BTreeMap<String, Parameter>,
+        id: &str,
+    ) -> Result<Request> {
         for (name, value) in &self.set {
             let parameter = known.get(name).with_context(|| {
                 format!("params.toml: set.{name}: fixup.toml has no such parameter")
@@ -141,6 +149,7 @@ impl Params {
         Ok(Request {
             nics: nics.collect::<Result<_>>()?,
             parameters: BTreeMap::from([(id.to_owned(), self.set.clone())]),
+            virtio_win: self.virtio_win.as_ref().map(|path| folder.join(path)),
         })
     }
 }

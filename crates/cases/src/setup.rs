@@ -6,16 +6,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::hives;
 use crate::initramfs;
 use crate::params::Setup;
 
-/// Copies a tree; links stay links.
+/// Copies a tree; links stay links, and what stands for a registry hive becomes one.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());
         let kind = entry.file_type()?;
-        if kind.is_dir() {
+        if let Some((name, hive)) = hives::stand_in(&entry.path())? {
+            fs::write(to.join(name), hive)?;
+        } else if kind.is_dir() {
             fs::create_dir(&target)?;
             copy(&entry.path(), &target)?;
         } else if kind.is_symlink() {

@@ -243,6 +243,10 @@ pub struct FixupArgs {
     /// The source machine's OVF descriptor or OVA
     #[arg(long, value_name = "FILE")]
     pub ovf: Option<PathBuf>,
+    /// Drivers for Windows guests: virtio-win's ISO, or a directory with its files [default: $VIRTIO_WIN,
+    /// $VIRTIO_WIN_DIR, /usr/share/virtio-win]
+    #[arg(long, value_name = "PATH")]
+    pub virtio_win: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -345,9 +349,6 @@ pub struct ConvertArgs {
     pub open: OpenArgs,
     #[command(flatten)]
     pub fixups: FixupArgs,
-    /// virtio-win drivers for Windows guests: an ISO or a directory
-    #[arg(long, value_name = "PATH")]
-    pub virtio_win: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

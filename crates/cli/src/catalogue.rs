@@ -47,8 +47,7 @@ impl Catalogue {
     /// All of them, the built-in ones first.
     pub fn fixups(&self) -> Vec<&dyn Fixup> {
         let own = self.own.iter().map(|fixup| fixup as &dyn Fixup);
-        refit_fixups::all()
-            .into_iter()
+        built_in()
             .map(|fixup| fixup as &dyn Fixup)
             .chain(own)
             .collect()
@@ -60,12 +59,13 @@ impl Catalogue {
     }
 }
 
+fn built_in() -> impl Iterator<Item = &'static dyn Fixup> {
+    refit_fixups::all().into_iter().chain(refit_windows::all())
+}
+
 /// The identifiers that a user's fixup cannot have.
 pub fn built_in_ids() -> BTreeSet<String> {
-    refit_fixups::all()
-        .iter()
-        .map(|fixup| fixup.info().id.clone())
-        .collect()
+    built_in().map(|fixup| fixup.info().id.clone()).collect()
 }
 
 /// Set when the user wants to stop.

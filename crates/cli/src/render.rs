@@ -1,5 +1,7 @@
 //! Reports as text for people.
 
+mod registry;
+
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Reset, Style};
@@ -62,6 +64,9 @@ pub fn facts(facts: &Facts) -> String {
     );
     line("packages", facts.package_format.clone());
     line("SELinux", facts.selinux.clone());
+    if let Some(windows) = &facts.windows {
+        registry::facts(windows, &mut line);
+    }
     for mount in &facts.mounts {
         line("mount", Some(format!("{} on {}", mount.device, mount.path)));
     }
@@ -90,7 +95,16 @@ pub fn headline(facts: &Facts) -> String {
         .as_ref()
         .map(|host| format!(" ({host})"))
         .unwrap_or_default();
-    format!("{BOLD}{}{}{RESET}\n", printable(product), printable(&host))
+    let mut text = format!("{BOLD}{}{}{RESET}\n", printable(product), printable(&host));
+    let windows = facts.windows.as_ref();
+    if let Some(reason) = windows.and_then(|windows| windows.unwritable.as_ref()) {
+        let _ = writeln!(
+            text,
+            "{WARNING}cannot be changed as it is:{RESET} {}",
+            printable(reason)
+        );
+    }
+    text
 }
 
 /// A fixup's verdict, its evidence, and each change as a diff.
@@ -120,20 +134,28 @@ pub fn planned(planned: &Planned) -> String {
     for warning in &planned.warnings {
         let _ = writeln!(text, "  {WARNING}warning:{RESET} {}", printable(warning));
     }
-    for change in &planned.changes {
-        text.push_str(&diff(
-            change,
-            planned.originals.get(change.path()).map(Vec::as_slice),
-        ));
+    let mut last = None;
+    for (index, change) in planned.changes.iter().enumerate() {
+        if let Some(key) = change.key() {
+            let header = last != Some(key);
+            text.push_str(&registry::diff(change, planned.held.get(&index), header));
+        } else {
+            let original = change.path().and_then(|path| planned.originals.get(path));
+            text.push_str(&diff(change, original.map(Vec::as_slice)));
+        }
+        last = change.key();
     }
     text
 }
 
 fn diff(change: &Change, original: Option<&[u8]>) -> String {
     let mut text = String::new();
-    let path = change.path();
     match change {
-        Change::Write { content, mode, .. } => {
+        Change::Write {
+            path,
+            content,
+            mode,
+        } => {
             let mode = mode
                 .map(|mode| format!(" (mode {mode:04o})"))
                 .unwrap_or_default();
@@ -141,29 +163,29 @@ fn diff(change: &Change, original: Option<&[u8]>) -> String {
             let _ = writeln!(text, "  {BOLD}{verb} {path}{RESET}{mode}");
             text.push_str(&lines(original.unwrap_or_default(), content));
         }
-        Change::Remove { .. } => {
+        Change::Remove { path } => {
             let _ = writeln!(text, "  {REMOVED}remove {path}{RESET}");
         }
-        Change::Link { target, .. } => {
+        Change::Link { path, target } => {
             let _ = writeln!(
                 text,
                 "  {ADDED}link {path} -> {}{RESET}",
                 printable(&String::from_utf8_lossy(target))
             );
         }
-        Change::Chmod { mode, .. } => {
+        Change::Chmod { path, mode } => {
             let _ = writeln!(text, "  {BOLD}chmod {mode:04o} {path}{RESET}");
         }
-        Change::Mkdir { mode, .. } => {
+        Change::Mkdir { path, mode } => {
             let _ = writeln!(
                 text,
                 "  {ADDED}make directory {path}{RESET} (mode {mode:04o})"
             );
         }
-        Change::Chown { uid, gid, .. } => {
+        Change::Chown { path, uid, gid } => {
             let _ = writeln!(text, "  {BOLD}chown {uid}:{gid} {path}{RESET}");
         }
-        Change::InitramfsAppend { files, .. } => {
+        Change::InitramfsAppend { path, files } => {
             let _ = writeln!(text, "  {BOLD}append to initramfs {path}{RESET}");
             for file in files {
                 let _ = writeln!(
@@ -174,6 +196,10 @@ fn diff(change: &Change, original: Option<&[u8]>) -> String {
                 );
             }
         }
+        // Shown by the module for them.
+        Change::RegistrySet { .. }
+        | Change::RegistryDelete { .. }
+        | Change::RegistryCreate { .. } => {}
     }
     text
 }

@@ -4,6 +4,7 @@
 //! appears under its final names when it is complete.
 
 mod appliance;
+mod drivers;
 mod engine;
 mod environment;
 mod fixups;

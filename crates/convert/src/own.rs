@@ -149,14 +149,13 @@ fn devices(
         machine.guest_os = Some("windows".to_owned());
         machine.clock_localtime = true;
     }
-    if os == Some(Os::Windows) && known.is_none() {
+    if os == Some(Os::Windows) {
         if fallback == Some(&Fallback::NotInstalled) {
             return Err(engine::needs_virt_v2v("a Windows guest").into());
         }
-        warnings.push(
-            "refit does not convert Windows guests by itself: this one is delivered without virtio drivers"
-                .to_owned(),
-        );
+        if known.is_none_or(|known| known.disk != DiskBus::Virtio) {
+            warnings.push("this Windows guest is delivered without virtio drivers".to_owned());
+        }
     }
     let devices = known.unwrap_or(Devices::COMPATIBLE);
     let mut emulated = Vec::new();
@@ -168,7 +167,9 @@ fn devices(
     }
     if !emulated.is_empty() {
         let why = match known {
-            Some(_) => "the guest does not find its devices on virtio (see boot-disks)",
+            Some(_) => {
+                "the guest does not find its devices on virtio (see boot-disks or windows-virtio)"
+            }
             None => "nothing is known of the guest's drivers",
         };
         warnings.push(format!(

@@ -1,13 +1,16 @@
 //! virt-v2v converts and copies; then the fixups work on the copies.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::Context as _;
 use refit_engine::disks::DiskSpec;
 use refit_engine::target::{self, Settings, Target};
-use refit_machine::libvirt;
-use refit_v2v::{Accel, Input, Tools};
+use refit_engine::{Report, VerdictKind};
+use refit_machine::{DiskBus, libvirt};
+use refit_v2v::{Accel, ConvertError, ErrorKind, Input, Outcome, Tools};
 
+use crate::drivers::Drivers;
 use crate::{Engine, LOG, Made, Run, Stage, UNDO, fixups, hardware, source};
 
 /// Converts with virt-v2v.
@@ -28,6 +31,11 @@ pub(crate) fn convert(
     if (settings.force_tcg)() {
         v2v.settings.accel = Accel::ForceTcg;
     }
+    let drivers = Drivers::prepare(run);
+    v2v.settings.virtio_win = drivers.for_v2v().map(Path::to_owned);
+    // What it has none for may still be in the set: it goes by the names of folders, and by libguestfs's idea
+    // of the version.
+    v2v.settings.drivers_follow = drivers.for_v2v().is_some();
     let converted = refit_v2v::run(
         tools,
         &v2v,
@@ -35,6 +43,7 @@ pub(crate) fn convert(
         run.cancel,
     )
     .with_context(|| format!("converting {}", run.input.path().display()))?;
+    drop(drivers);
     let mut machine =
         libvirt::parse(&converted.xml).context("reading virt-v2v's description of the machine")?;
     hardware::complete(&mut machine, run.source.machine.as_ref(), &v2v.name);
@@ -51,11 +60,17 @@ pub(crate) fn convert(
     let fixed = fixups::with_job(run, &machine, settings, observer, |settings, job| {
         Ok(target::fix(&Target::Disks(specs), settings, job, &undo)?)
     });
-    let (fixups, fixups_error) = match fixed {
-        Ok(report) => (Some(report), None),
+    let (fixups, devices, fixups_error) = match fixed {
+        Ok(fixed) => (Some(fixed.report), fixed.devices, None),
         Err(_) if run.cancel.is_cancelled() => anyhow::bail!("interrupted"),
-        Err(error) => (None, Some(format!("{error:#}"))),
+        Err(error) => (None, None, Some(format!("{error:#}"))),
     };
+    if converted.outcome.virtio == Some(false) {
+        let devices = devices.filter(|devices| devices.disk == DiskBus::Virtio);
+        let devices = devices.ok_or_else(|| no_drivers(&converted.outcome, fixups.as_ref()))?;
+        // It described the machine for a guest without drivers.
+        machine = machine.with_devices(devices);
+    }
     // Its paths are not the final ones: the manifests replace it.
     fs::remove_file(&converted.xml_path).context("removing virt-v2v's own description")?;
     Ok(Made {
@@ -67,6 +82,21 @@ pub(crate) fn convert(
         v2v: Some(converted.outcome),
         warnings: Vec::new(),
     })
+}
+
+/// The error of a Windows guest that neither virt-v2v nor a fixup has drivers for.
+fn no_drivers(outcome: &Outcome, fixups: Option<&Report>) -> ConvertError {
+    let blocked = fixups
+        .into_iter()
+        .flat_map(|report| &report.fixups)
+        .find(|fixup| matches!(fixup.verdict, VerdictKind::Blocked | VerdictKind::Failed))
+        .map(|fixup| fixup.reason.clone());
+    let said = || {
+        let warning = |text: &&String| text.contains("virtio drivers");
+        outcome.warnings.iter().find(warning).cloned()
+    };
+    let detail = blocked.or_else(said).unwrap_or_default();
+    ConvertError::new(ErrorKind::NoVirtioDrivers, detail).with_log(&outcome.log)
 }
 
 /// What virt-v2v is given: of an appliance overlays of the disks where they lie, and the hardware as libvirt writes

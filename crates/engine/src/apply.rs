@@ -1,14 +1,18 @@
 //! Carrying out a plan.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::rc::Rc;
 
 use anyhow::{Context as _, bail, ensure};
+
+use refit_hive::Hive;
 
 use crate::backend::{Backend, FileKind, Stat};
 use crate::change::{InitramfsFile, sha256_hex};
 use crate::guest::Guest;
 use crate::path::GuestPath;
+use crate::ranges;
 use crate::selinux::{self, FileContexts};
 use crate::stage::{Staged, appendix};
 use crate::undo::{After, Attributes, Before, Bytes, DirTimes, UndoEntry, UndoFile};
@@ -42,6 +46,14 @@ enum Action {
         /// `None` if it stays.
         owner: Option<(u32, u32)>,
         new: bool,
+    },
+    /// A registry hive: only what differs is written.
+    Hive {
+        hive: Rc<Hive>,
+        ranges: Vec<Range<usize>>,
+        mode: u32,
+        /// `None` if it stays.
+        owner: Option<(u32, u32)>,
     },
     Append {
         content: Vec<u8>,
@@ -90,7 +102,7 @@ pub fn prepare(
         };
         let goes = match staged {
             Staged::Gone | Staged::Dir { .. } => true,
-            Staged::File { .. } => stat.kind != FileKind::File,
+            Staged::File { .. } | Staged::Hive { .. } => stat.kind != FileKind::File,
             Staged::Link { .. } => stat.kind == FileKind::Dir,
             Staged::Attributes { .. } => false,
         };
@@ -127,6 +139,10 @@ impl Preparation<'_> {
             _ => None,
         };
         let label = new.and_then(|kind| self.contexts.label(path, kind));
+        let after = match self.backend.fixed_mode() {
+            Some(mode) => after.with_mode(mode),
+            None => after,
+        };
         self.steps.push(Step {
             path: path.clone(),
             action,
@@ -230,6 +246,28 @@ impl Preparation<'_> {
                 };
                 self.push(path, action, before, After::file(content, *mode, *owner));
             }
+            (Staged::Hive { hive, mode, owner }, Some(stat)) if stat.kind == FileKind::File => {
+                // What was edited must still be a sound hive before a byte of it is written.
+                hive.check().context("checking the edited hive")?;
+                let old = self.backend.read(path)?;
+                let ranges = ranges::differing(&old, hive.bytes());
+                if old == hive.bytes() && (stat.mode, stat.owner()) == (*mode, *owner) {
+                    return Ok(());
+                }
+                let before = Before::File {
+                    content: Bytes(old),
+                    attributes: Attributes::read(self.backend, path, &stat)?,
+                };
+                let after = After::file(hive.bytes(), *mode, *owner);
+                let action = Action::Hive {
+                    hive: Rc::clone(hive),
+                    ranges,
+                    mode: *mode,
+                    owner: Some(*owner).filter(|owner| *owner != stat.owner()),
+                };
+                self.push(path, action, before, after);
+            }
+            (Staged::Hive { .. }, _) => bail!("the registry hive is no longer there"),
             (Staged::Link { target }, present) => {
                 let before = match present {
                     None => Before::Absent,
@@ -357,6 +395,9 @@ impl Prepared {
         for step in &self.steps {
             step.execute(backend)?;
         }
+        let new = self.steps.iter().filter(|step| step.makes_new());
+        let new: Vec<&GuestPath> = new.map(|step| &step.path).collect();
+        backend.protect(&new)?;
         backend.sync()?;
         for entry in &self.undo.entries {
             ensure!(
@@ -370,6 +411,14 @@ impl Prepared {
 }
 
 impl Step {
+    /// Whether there is a file or directory afterwards that was not there before.
+    fn makes_new(&self) -> bool {
+        matches!(
+            self.action,
+            Action::Mkdir { .. } | Action::Write { new: true, .. }
+        )
+    }
+
     fn execute(&self, backend: &mut dyn Backend) -> anyhow::Result<()> {
         let path = &self.path;
         tracing::debug!(%path, "writing");
@@ -388,6 +437,18 @@ impl Step {
             } => {
                 backend.write(path, content)?;
                 // The owner first: changing it clears set-user-ID bits.
+                if let Some((uid, gid)) = *owner {
+                    backend.set_owner(path, uid, gid)?;
+                }
+                backend.set_mode(path, *mode)?;
+            }
+            Action::Hive {
+                hive,
+                ranges,
+                mode,
+                owner,
+            } => {
+                ranges::write(backend, path, hive.bytes(), ranges)?;
                 if let Some((uid, gid)) = *owner {
                     backend.set_owner(path, uid, gid)?;
                 }

@@ -110,6 +110,12 @@ pub trait Backend {
         Ok(BTreeMap::new())
     }
 
+    /// The permission bits that everything has, whatever it is given, and that come with owner and group 0;
+    /// `None` where files have bits and owners of their own.
+    fn fixed_mode(&self) -> Option<u32> {
+        None
+    }
+
     /// Extended attributes of `path` itself, sorted by name; empty where unsupported.
     fn xattrs(&self, path: &GuestPath) -> anyhow::Result<Xattrs>;
 
@@ -131,6 +137,9 @@ pub trait Backend {
     /// inode's attributes. A new file belongs to root with mode 0600 until
     /// [`set_owner`](Self::set_owner) and [`set_mode`](Self::set_mode) say otherwise.
     fn write(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()>;
+
+    /// Writes `content` at `offset` into regular file `path`, which exists; it becomes longer if need be.
+    fn write_at(&mut self, path: &GuestPath, offset: u64, content: &[u8]) -> anyhow::Result<()>;
 
     /// Appends to regular file `path`, which exists.
     fn append(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()>;
@@ -155,6 +164,13 @@ pub trait Backend {
 
     /// Sets one extended attribute of `path` itself.
     fn set_xattr(&mut self, path: &GuestPath, name: &[u8], value: &[u8]) -> anyhow::Result<()>;
+
+    /// Makes sure that what was created at `paths` can be changed by the guest's administrators alone, where
+    /// that does not follow from owner and mode.
+    fn protect(&mut self, paths: &[&GuestPath]) -> anyhow::Result<()> {
+        let _ = paths;
+        Ok(())
+    }
 
     /// Takes one extended attribute of `path` itself away.
     fn remove_xattr(&mut self, path: &GuestPath, name: &[u8]) -> anyhow::Result<()>;

@@ -7,7 +7,10 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
+use refit_hive::{Value, ValueKind};
+
 use crate::GuestPath;
+use crate::registry::HiveName;
 
 /// One proposed change of a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +71,33 @@ pub enum Change {
         /// The files, in any order; missing directories are added.
         files: Vec<InitramfsFile>,
     },
+    /// Set a registry value. Missing keys are made. One that holds exactly this already is no change.
+    RegistrySet {
+        /// The hive; it exists.
+        hive: HiveName,
+        /// The key, from the hive's root (`ControlSet001\\Services\\viostor`).
+        key: String,
+        /// The value's name; empty for the key's default value.
+        name: String,
+        /// Its new type and data.
+        value: Value,
+    },
+    /// Remove a registry value, or a key with all that is below it. What is not there is no change.
+    RegistryDelete {
+        /// The hive.
+        hive: HiveName,
+        /// The key, from the hive's root.
+        key: String,
+        /// The value's name; `None` for the whole key.
+        name: Option<String>,
+    },
+    /// Create a registry key. One that is there is no change.
+    RegistryCreate {
+        /// The hive; it exists.
+        hive: HiveName,
+        /// The key, from the hive's root.
+        key: String,
+    },
 }
 
 /// One regular file to be put into an initramfs.
@@ -93,12 +123,15 @@ impl Change {
             Self::Mkdir { .. } => "mkdir",
             Self::Chown { .. } => "chown",
             Self::InitramfsAppend { .. } => "initramfs-append",
+            Self::RegistrySet { .. } => "registry-set",
+            Self::RegistryDelete { .. } => "registry-delete",
+            Self::RegistryCreate { .. } => "registry-create",
         }
     }
 
-    /// The path that changes.
+    /// The path that changes; `None` for a change of the registry.
     #[must_use]
-    pub fn path(&self) -> &GuestPath {
+    pub fn path(&self) -> Option<&GuestPath> {
         match self {
             Self::Write { path, .. }
             | Self::Remove { path }
@@ -106,7 +139,31 @@ impl Change {
             | Self::Chmod { path, .. }
             | Self::Mkdir { path, .. }
             | Self::Chown { path, .. }
-            | Self::InitramfsAppend { path, .. } => path,
+            | Self::InitramfsAppend { path, .. } => Some(path),
+            Self::RegistrySet { .. }
+            | Self::RegistryDelete { .. }
+            | Self::RegistryCreate { .. } => None,
+        }
+    }
+
+    /// The hive and the key that change; `None` for a change of a path.
+    #[must_use]
+    pub fn key(&self) -> Option<(&HiveName, &str)> {
+        match self {
+            Self::RegistrySet { hive, key, .. }
+            | Self::RegistryDelete { hive, key, .. }
+            | Self::RegistryCreate { hive, key } => Some((hive, key)),
+            _ => None,
+        }
+    }
+
+    /// The name of the value that changes; `None` if it is a whole key, or a path.
+    #[must_use]
+    pub fn value_name(&self) -> Option<&str> {
+        match self {
+            Self::RegistrySet { name, .. } => Some(name),
+            Self::RegistryDelete { name, .. } => name.as_deref(),
+            _ => None,
         }
     }
 }
@@ -114,7 +171,17 @@ impl Change {
 /// A short description for a log or a progress line.
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind(), self.path())
+        f.write_str(self.kind())?;
+        if let Some(path) = self.path() {
+            write!(f, " {path}")?;
+        }
+        if let Some((hive, key)) = self.key() {
+            write!(f, " {hive}: {}", key.escape_debug())?;
+        }
+        if let Some(name) = self.value_name() {
+            write!(f, ", value {name:?}")?;
+        }
+        Ok(())
     }
 }
 
@@ -126,8 +193,19 @@ impl Serialize for Change {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("kind", self.kind())?;
-        map.serialize_entry("path", self.path())?;
+        if let Some(path) = self.path() {
+            map.serialize_entry("path", path)?;
+        }
+        if let Some((hive, key)) = self.key() {
+            map.serialize_entry("hive", hive)?;
+            map.serialize_entry("key", key)?;
+        }
+        if let Some(name) = self.value_name() {
+            map.serialize_entry("name", name)?;
+        }
         match self {
+            Self::RegistrySet { value, .. } => serialize_value(&mut map, value)?,
+            Self::RegistryDelete { .. } | Self::RegistryCreate { .. } => {}
             Self::Write { content, mode, .. } => {
                 if let Some(mode) = mode {
                     map.serialize_entry("mode", &format!("{mode:04o}"))?;
@@ -175,16 +253,53 @@ fn serialize_content<M: SerializeMap>(map: &mut M, content: &[u8]) -> Result<(),
     }
 }
 
-/// SHA-256 of `content` in lower-case hexadecimal.
-#[must_use]
-pub fn sha256_hex(content: &[u8]) -> String {
+/// Type and data of a registry value. Data that is not what a program would write for that type and text is
+/// given in full as `data_hex`, beside what it reads as.
+fn serialize_value<M: SerializeMap>(map: &mut M, value: &Value) -> Result<(), M::Error> {
+    map.serialize_entry("type", &value.kind.name())?;
+    let usual = match value.kind {
+        ValueKind::Sz | ValueKind::ExpandSz => {
+            let text = value.as_str().unwrap_or_default();
+            map.serialize_entry("data", &text)?;
+            Value::sz(&text)
+        }
+        ValueKind::MultiSz => {
+            let texts = value.as_multi().unwrap_or_default();
+            map.serialize_entry("data", &texts)?;
+            Value::multi_sz(&texts)
+        }
+        ValueKind::Dword => {
+            let number = value.as_dword();
+            map.serialize_entry("data", &number)?;
+            Value::dword(number.unwrap_or_default())
+        }
+        ValueKind::Qword => {
+            let number = value.as_qword();
+            map.serialize_entry("data", &number)?;
+            Value::qword(number.unwrap_or_default())
+        }
+        _ => return map.serialize_entry("data", &hex(&value.data)),
+    };
+    if usual.data != value.data {
+        map.serialize_entry("data_hex", &hex(&value.data))?;
+    }
+    Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    Sha256::digest(content)
+    bytes
         .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
+        .fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex
         })
+}
+
+/// SHA-256 of `content` in lower-case hexadecimal.
+#[must_use]
+pub fn sha256_hex(content: &[u8]) -> String {
+    hex(&Sha256::digest(content))
 }
 
 #[cfg(test)]
@@ -249,9 +364,65 @@ mod tests {
                 json!({"kind": "initramfs-append", "path": "/boot/i",
                        "files": [{"path": "/f", "mode": "0644", "content": "y"}]}),
             ),
+            (
+                set("Start", Value::dword(3)),
+                json!({"kind": "registry-set", "hive": "SYSTEM", "key": "Select", "name": "Start",
+                       "type": "REG_DWORD", "data": 3}),
+            ),
+            (
+                set("", Value::multi_sz(&["a", "b"])),
+                json!({"kind": "registry-set", "hive": "SYSTEM", "key": "Select", "name": "",
+                       "type": "REG_MULTI_SZ", "data": ["a", "b"]}),
+            ),
+            (
+                set(
+                    "b",
+                    Value {
+                        kind: ValueKind::Binary,
+                        data: vec![0, 255],
+                    },
+                ),
+                json!({"kind": "registry-set", "hive": "SYSTEM", "key": "Select", "name": "b",
+                       "type": "REG_BINARY", "data": "00ff"}),
+            ),
+            (
+                set(
+                    "odd",
+                    Value {
+                        kind: ValueKind::Dword,
+                        data: vec![7],
+                    },
+                ),
+                json!({"kind": "registry-set", "hive": "SYSTEM", "key": "Select", "name": "odd",
+                       "type": "REG_DWORD", "data": null, "data_hex": "07"}),
+            ),
+            (
+                Change::RegistryDelete {
+                    hive: HiveName::User("/Users/a/NTUSER.DAT".into()),
+                    key: "Software".to_owned(),
+                    name: None,
+                },
+                json!({"kind": "registry-delete", "hive": "/Users/a/NTUSER.DAT", "key": "Software"}),
+            ),
+            (
+                Change::RegistryCreate {
+                    hive: HiveName::Software,
+                    key: "A\\B".to_owned(),
+                },
+                json!({"kind": "registry-create", "hive": "SOFTWARE", "key": "A\\B"}),
+            ),
         ];
         for (change, expected) in cases {
             assert_eq!(serde_json::to_value(&change).unwrap(), expected);
+        }
+    }
+
+    fn set(name: &str, value: Value) -> Change {
+        Change::RegistrySet {
+            hive: HiveName::System,
+            key: "Select".to_owned(),
+            name: name.to_owned(),
+            value,
         }
     }
 

@@ -2,12 +2,14 @@
 
 mod kernels;
 mod linux;
+mod windows;
 
 use serde::Serialize;
 
 use crate::guest::Guest;
 
 pub use kernels::Kernel;
+pub use windows::WindowsFacts;
 
 /// The facts of one guest. What is not known is empty or `None`, never guessed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -35,7 +37,7 @@ pub struct Facts {
     pub init: Option<String>,
     /// systemd's version number.
     pub systemd: Option<u32>,
-    /// `grub2`, `grub1`, `systemd-boot`, `extlinux`, `bootmgr`.
+    /// `grub2`, `grub1`, `systemd-boot`, `extlinux`, `bootmgr`, `ntldr`.
     pub boot_loader: Option<String>,
     /// SELinux policy type, if SELinux is not disabled (`targeted`).
     pub selinux: Option<String>,
@@ -48,6 +50,9 @@ pub struct Facts {
     /// What is on the disks; empty where only files are seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<BlockDevice>,
+    /// What only a Windows guest has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub windows: Option<WindowsFacts>,
 }
 
 /// Family of operating systems.
@@ -107,15 +112,23 @@ pub struct Hints {
     pub arch: Option<String>,
     /// Host name.
     pub hostname: Option<String>,
+    /// Why the root file system cannot be written to.
+    pub unwritable: Option<String>,
 }
 
 /// Collects the facts of `guest`. The guest's own files win over `hints`, because libguestfs knows
 /// fewer distributions and takes new ones for old ones.
-pub(crate) fn collect(guest: &Guest<'_>, hints: &Hints) -> anyhow::Result<Facts> {
+pub(crate) fn collect(guest: &mut Guest<'_>, hints: &Hints) -> anyhow::Result<Facts> {
     let mut facts = linux::collect(guest)?;
-    if facts.os.is_none() && is_windows(guest)? {
-        facts.os = Some(Os::Windows);
-        facts.boot_loader = Some("bootmgr".to_owned());
+    if facts.os.is_none() {
+        guest.fold_case(true);
+        match windows::find_system_root(guest)? {
+            Some(root) => {
+                facts.os = Some(Os::Windows);
+                windows::collect(guest, &mut facts, root, hints.unwritable.clone())?;
+            }
+            None => guest.fold_case(false),
+        }
     }
     facts.os = facts.os.or(hints.os);
     facts.distro = facts.distro.or_else(|| hints.distro.clone());
@@ -127,16 +140,4 @@ pub(crate) fn collect(guest: &Guest<'_>, hints: &Hints) -> anyhow::Result<Facts>
     facts.mounts.clone_from(&hints.mounts);
     facts.devices.clone_from(&hints.devices);
     Ok(facts)
-}
-
-/// NTFS keeps the case that the installer wrote; both are in the wild.
-fn is_windows(guest: &Guest<'_>) -> anyhow::Result<bool> {
-    for systemroot in ["/Windows", "/WINDOWS", "/windows", "/WINNT"] {
-        for system32 in ["System32", "system32"] {
-            if guest.exists(format!("{systemroot}/{system32}/config").as_str())? {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use refit_machine::Devices;
 use schemars::JsonSchema;
@@ -134,6 +135,8 @@ pub struct Request {
     pub nics: Vec<Nic>,
     /// Parameters by fixup identifier and name, already checked against [`Info::parameters`].
     pub parameters: BTreeMap<String, BTreeMap<String, toml::Value>>,
+    /// Drivers for Windows guests on this host: virtio-win's ISO, or a directory with its files.
+    pub virtio_win: Option<PathBuf>,
 }
 
 /// A fixup's answer.

@@ -1,5 +1,6 @@
 //! The read-only view of a guest that fixups see.
 
+mod hives;
 mod lookup;
 mod staging;
 
@@ -10,12 +11,13 @@ use anyhow::{Context as _, bail};
 
 use crate::backend::{Backend, Entry, FileKind, Stat, Xattrs};
 use crate::change::InitramfsFile;
-use crate::facts::Facts;
+use crate::facts::{Facts, WindowsFacts};
 use crate::initramfs;
 use crate::path::GuestPath;
 use crate::rehearsal::{GuestCommand, RehearseError, Traces};
 use crate::selinux;
 use crate::stage::{Stage, Staged, appendix};
+use hives::OpenedHive;
 
 /// No configuration file is longer; [`Guest::read`] refuses more than this many bytes.
 pub const READ_LIMIT: u64 = 16 * 1024 * 1024;
@@ -40,6 +42,10 @@ pub struct Guest<'b> {
     links: RefCell<HashMap<GuestPath, Vec<u8>>>,
     /// Directories in which something was looked for.
     asked: RefCell<HashSet<GuestPath>>,
+    hives: RefCell<HashMap<GuestPath, Result<OpenedHive, String>>>,
+    /// Whether names are found in whatever case they are written, as Windows does. Two files whose
+    /// names differ in nothing else can still be told apart by asking for exactly that name.
+    folds_case: bool,
 }
 
 impl<'b> Guest<'b> {
@@ -57,8 +63,10 @@ impl<'b> Guest<'b> {
             lists: RefCell::default(),
             links: RefCell::default(),
             asked: RefCell::default(),
+            hives: RefCell::default(),
+            folds_case: false,
         };
-        guest.facts = crate::facts::collect(&guest, hints)
+        guest.facts = crate::facts::collect(&mut guest, hints)
             .with_context(|| format!("inspecting {}", backend.describe()))?;
         Ok(guest)
     }
@@ -67,6 +75,22 @@ impl<'b> Guest<'b> {
     #[must_use]
     pub fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// Whether names are found in whatever case they are written, as in a Windows guest.
+    #[must_use]
+    pub fn folds_case(&self) -> bool {
+        self.folds_case
+    }
+
+    /// Says whether it does.
+    pub(crate) fn fold_case(&mut self, folds: bool) {
+        self.folds_case = folds;
+    }
+
+    /// Says that this is a Windows, so that its hives are found.
+    pub(crate) fn know_windows(&mut self, windows: WindowsFacts) {
+        self.facts.windows = Some(windows);
     }
 
     /// The content of a regular file, links followed; `None` if there is no such file (also if a
@@ -79,7 +103,7 @@ impl<'b> Guest<'b> {
         let Some(real) = self.resolve(&path)? else {
             return Ok(None);
         };
-        if let Some(Staged::File { content, .. }) = self.stage.nodes.get(&real) {
+        if let Some(content) = self.stage.nodes.get(&real).and_then(Staged::content) {
             return Ok(Some(content.to_vec()));
         }
         match self.lstat_real(&real)? {
@@ -164,7 +188,7 @@ impl<'b> Guest<'b> {
         let Some(real) = self.resolve(&path.into())? else {
             return Ok(Vec::new());
         };
-        if let Some(Staged::File { content, .. }) = self.stage.nodes.get(&real) {
+        if let Some(content) = self.stage.nodes.get(&real).and_then(Staged::content) {
             let start = usize::try_from(offset)
                 .unwrap_or(usize::MAX)
                 .min(content.len());
@@ -189,7 +213,9 @@ impl<'b> Guest<'b> {
             return Ok(Vec::new());
         };
         let mut entries: BTreeMap<Vec<u8>, FileKind> = match self.stage.nodes.get(&real) {
-            Some(Staged::Gone | Staged::File { .. } | Staged::Link { .. }) => return Ok(Vec::new()),
+            Some(
+                Staged::Gone | Staged::File { .. } | Staged::Hive { .. } | Staged::Link { .. },
+            ) => return Ok(Vec::new()),
             Some(Staged::Dir { .. }) => BTreeMap::new(),
             Some(Staged::Attributes { .. }) | None => self
                 .list_backend(&real)?
@@ -206,7 +232,7 @@ impl<'b> Guest<'b> {
                     entries.remove(path.file_name());
                     continue;
                 }
-                Staged::File { .. } => FileKind::File,
+                Staged::File { .. } | Staged::Hive { .. } => FileKind::File,
                 Staged::Link { .. } => FileKind::Symlink,
                 Staged::Dir { .. } => FileKind::Dir,
                 Staged::Attributes { .. } => continue,
@@ -349,11 +375,8 @@ impl<'b> Guest<'b> {
         stat: &Stat,
         content: &[u8],
     ) -> anyhow::Result<bool> {
-        if let Some(Staged::File {
-            content: staged, ..
-        }) = self.stage.nodes.get(real)
-        {
-            return Ok(**staged == content);
+        if let Some(staged) = self.stage.nodes.get(real).and_then(Staged::content) {
+            return Ok(staged == content);
         }
         if let Some(files) = self.stage.appended.get(real) {
             let segment = appendix(self.backend, real, stat.size, files)?;

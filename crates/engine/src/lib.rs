@@ -16,6 +16,8 @@ mod keys;
 pub mod nic;
 mod path;
 mod plan;
+mod ranges;
+mod registry;
 mod rehearsal;
 mod run;
 mod selinux;
@@ -26,7 +28,7 @@ mod undo;
 
 pub use apply::{Prepared, prepare};
 pub use change::{Change, InitramfsFile, sha256_hex};
-pub use facts::{BlockDevice, Facts, Hints, Kernel, Mount, Os};
+pub use facts::{BlockDevice, Facts, Hints, Kernel, Mount, Os, WindowsFacts};
 pub use fixup::{
     Evidence, Fixup, Info, Parameter, ParameterType, Phase, Proposal, Request, Verdict,
 };
@@ -34,7 +36,8 @@ pub use guest::{Guest, READ_LIMIT};
 pub use keys::Key;
 pub use nic::Nic;
 pub use path::GuestPath;
-pub use plan::{Planned, Selection, VerdictKind, plan};
+pub use plan::{Held, Planned, Selection, VerdictKind, plan};
+pub use registry::{HIVE_LIMIT, HiveName};
 pub use rehearsal::{GuestCommand, Rehearsal, RehearseError, Traces};
 pub use run::{FixError, Job, Report, Step, fix, plan_guest};
 pub use selinux::FileContexts;

@@ -106,6 +106,34 @@ impl GuestPath {
     }
 }
 
+/// The root.
+impl Default for GuestPath {
+    fn default() -> Self {
+        Self::root()
+    }
+}
+
+/// Whether two names are the same to Windows: in all but the case of letters. NTFS compares by a table of
+/// single UTF-16 units in each volume; Unicode's simple mappings say the same of all letters in use.
+pub(crate) fn same_name(a: &[u8], b: &[u8]) -> bool {
+    if a.is_ascii() || b.is_ascii() {
+        return a.eq_ignore_ascii_case(b);
+    }
+    let (Ok(a), Ok(b)) = (std::str::from_utf8(a), std::str::from_utf8(b)) else {
+        return a == b;
+    };
+    a.chars().map(upper).eq(b.chars().map(upper))
+}
+
+/// The upper-case form, where that is one letter.
+fn upper(c: char) -> char {
+    let mut forms = c.to_uppercase();
+    match (forms.next(), forms.next()) {
+        (Some(form), None) => form,
+        _ => c,
+    }
+}
+
 impl From<&str> for GuestPath {
     fn from(path: &str) -> Self {
         Self::new(path)

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use refit_hive::Value;
 use refit_machine::Devices;
 use serde::Serialize;
 
@@ -46,6 +47,23 @@ pub struct Planned {
     /// What the files that are to be written held before, for a diff.
     #[serde(skip)]
     pub originals: BTreeMap<GuestPath, Vec<u8>>,
+    /// What the registry held before where it is to change, by the change's place in `changes`.
+    #[serde(skip)]
+    pub held: BTreeMap<usize, Held>,
+}
+
+/// What the registry holds in one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// A value.
+    Value(Value),
+    /// A key, and how much is in it and below.
+    Key {
+        /// Keys below it.
+        keys: usize,
+        /// Values in it and in these.
+        values: usize,
+    },
 }
 
 /// The word for a verdict.
@@ -80,6 +98,7 @@ impl Planned {
             warnings: proposal.warnings,
             changes,
             originals: BTreeMap::new(),
+            held: BTreeMap::new(),
         }
     }
 
@@ -92,6 +111,30 @@ impl Planned {
             warnings: Vec::new(),
             changes: Vec::new(),
             originals: BTreeMap::new(),
+            held: BTreeMap::new(),
+        }
+    }
+
+    /// Keeps those of the changes that make a difference.
+    fn keep(&mut self, differ: &[bool]) {
+        if differ.iter().all(|&differs| differs) {
+            return;
+        }
+        let mut held = std::mem::take(&mut self.held);
+        let changes = std::mem::take(&mut self.changes);
+        for (index, (change, _)) in changes
+            .into_iter()
+            .zip(differ)
+            .enumerate()
+            .filter(|(_, (_, differs))| **differs)
+        {
+            self.held
+                .extend(held.remove(&index).map(|held| (self.changes.len(), held)));
+            self.changes.push(change);
+        }
+        if self.changes.is_empty() {
+            self.verdict = VerdictKind::Fine;
+            self.reason = format!("the registry says so already: {}", self.reason);
         }
     }
 
@@ -141,9 +184,37 @@ fn plan_one(guest: &mut Guest<'_>, fixup: &dyn Fixup, request: &Request) -> Plan
             }
         }
     }
-    match guest.stage(&planned.changes) {
-        Ok(()) => planned,
+    for (index, change) in planned.changes.iter().enumerate() {
+        planned
+            .held
+            .extend(held(guest, change).map(|held| (index, held)));
+    }
+    match guest.stage_each(&planned.changes) {
+        Ok(differ) => {
+            planned.keep(&differ);
+            planned
+        }
         Err(error) => Planned::failed(id, format!("it proposes what cannot be done: {error:#}")),
+    }
+}
+
+/// What the registry holds where `change` would change it. A hive that cannot be read is left to staging,
+/// which says what is wrong with it.
+fn held(guest: &Guest<'_>, change: &Change) -> Option<Held> {
+    let (hive, key) = change.key()?;
+    let hive = guest.hive(hive).ok()??;
+    let found = hive.key(key)?;
+    match change.value_name() {
+        Some(name) => found.value(name).map(Held::Value),
+        None => {
+            let (mut keys, mut values) = (0, 0);
+            let mut pending = vec![found];
+            while let Some(key) = pending.pop() {
+                values += key.values().count();
+                pending.extend(key.subkeys().inspect(|_| keys += 1));
+            }
+            Some(Held::Key { keys, values })
+        }
     }
 }
 

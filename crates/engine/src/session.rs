@@ -1,5 +1,7 @@
 //! Opening a guest's disks in the appliance: launch, decrypt, find the operating system, mount.
 
+mod certain;
+mod ntfs;
 mod search;
 
 use std::fmt;
@@ -146,6 +148,14 @@ pub enum OpenError {
         /// The firmware that the disks are made for.
         firmware: Firmware,
     },
+    /// Its root file system must not be written to.
+    #[error("{name} cannot be changed: {reason}")]
+    Unwritable {
+        /// The disks.
+        name: String,
+        /// Why, and what the user can do.
+        reason: String,
+    },
     /// The appliance did not start.
     #[error(
         "the libguestfs appliance did not start: {reason}. `refit doctor` tells what is missing"
@@ -177,16 +187,25 @@ pub fn open(
     options: &mut OpenOptions<'_>,
 ) -> Result<(GuestfsBackend, Hints), OpenError> {
     let handle = launch(drives, options)?;
-    let locked = decrypt(&handle, &options.keys)?;
-    let mut roots = handle
-        .inspect_os()
-        .context("looking for operating systems")?;
-    let mut found = Vec::new();
-    if roots.is_empty() {
-        found = search::systems(&handle)?;
-        roots = found.iter().map(|found| found.root.clone()).collect();
-    }
-    let root = choose(&handle, name, &roots, options.os_device.as_deref(), locked)?;
+    let (locked, volumes) = decrypt(&handle, &options.keys)?;
+    let wanted = options.os_device.as_deref();
+    let certain = certain::system(&handle)?
+        .filter(|found| wanted.is_none_or(|wanted| found.root == wanted.as_bytes()));
+    let is_inspected = certain.is_none();
+    let mut found: Vec<search::Found> = certain.into_iter().collect();
+    let roots = if is_inspected {
+        let mut roots = handle
+            .inspect_os()
+            .context("looking for operating systems")?;
+        if roots.is_empty() {
+            found = search::systems(&handle)?;
+            roots = found.iter().map(|found| found.root.clone()).collect();
+        }
+        roots
+    } else {
+        found.iter().map(|found| found.root.clone()).collect()
+    };
+    let root = choose(&handle, name, &roots, wanted, locked)?;
     let mountpoints = match found.into_iter().find(|found| found.root == root) {
         Some(found) => found.mounts,
         None => handle
@@ -196,6 +215,13 @@ pub fn open(
     let read_only = drives
         .iter()
         .all(|drive| drive.access == DriveAccess::ThrowAway);
+    let unwritable = ntfs::unwritable(&handle, root);
+    if let Some(reason) = unwritable.as_ref().filter(|_| !read_only) {
+        return Err(OpenError::Unwritable {
+            name: name.to_owned(),
+            reason: reason.clone(),
+        });
+    }
     let mounts = match mount(&handle, root, mountpoints, read_only) {
         Ok(mounts) => mounts,
         // UFS needs options that only inspection knows, and is never written to.
@@ -209,7 +235,17 @@ pub fn open(
         }
         Err(error) => return Err(error.into()),
     };
-    let hints = hints(&handle, root, mounts)?;
+    let hints = Hints {
+        firmware: Some(firmware(&handle)?),
+        mounts,
+        unwritable,
+        devices: devices(&handle, volumes)?,
+        ..if is_inspected {
+            inspected(&handle, root)
+        } else {
+            Hints::default()
+        }
+    };
     Ok((GuestfsBackend::new(handle, name.to_owned()), hints))
 }
 
@@ -256,26 +292,28 @@ fn configure(drives: &[Drive], force_tcg: bool) -> refit_guestfs::Result<Handle>
     Ok(handle)
 }
 
-/// Opens encrypted volumes with the keys that fit; returns the ones that stay closed, with reasons.
-fn decrypt(handle: &Handle, keys: &[Key]) -> anyhow::Result<Vec<String>> {
+/// Opens encrypted volumes with the keys that fit. Returns the ones that stay closed, with reasons, and
+/// everything that is there then.
+fn decrypt(handle: &Handle, keys: &[Key]) -> anyhow::Result<(Vec<String>, Vec<Volume>)> {
     let mut locked = Vec::new();
     let mut opened = false;
-    for device in volumes(handle).context("listing volumes")? {
-        let kind = match handle.vfs_type(&device).unwrap_or_default().as_str() {
+    let found = volumes(handle)?;
+    for Volume { device, kind } in &found {
+        let kind = match kind.as_str() {
             "crypto_LUKS" => "luks",
             "BitLocker" => "bitlk",
             _ => continue,
         };
-        let uuid = handle.vfs_uuid(&device).unwrap_or_default();
+        let uuid = handle.vfs_uuid(device).unwrap_or_default();
         let fitting: Vec<&Key> = keys
             .iter()
-            .filter(|key| key.is_for(&device, &uuid))
+            .filter(|key| key.is_for(device, &uuid))
             .collect();
         let map_name = format!("crypt{}", device.rsplit('/').next().unwrap_or_default());
         let crypt = CryptsetupOpen::new().crypttype(kind);
         let unlocked = fitting.iter().any(|key| {
             handle
-                .cryptsetup_open(&device, key.secret(), &map_name, &crypt)
+                .cryptsetup_open(device, key.secret(), &map_name, &crypt)
                 .is_ok()
         });
         if unlocked {
@@ -293,17 +331,35 @@ fn decrypt(handle: &Handle, keys: &[Key]) -> anyhow::Result<Vec<String>> {
         handle
             .lvm_scan(true)
             .context("looking for logical volumes in decrypted ones")?;
+        return Ok((locked, volumes(handle)?));
     }
-    Ok(locked)
+    Ok((locked, found))
 }
 
-/// Whatever may hold an encrypted volume. `list_filesystems` of libguestfs 1.48 leaves LUKS out.
-fn volumes(handle: &Handle) -> refit_guestfs::Result<Vec<String>> {
-    let mut volumes = handle.list_devices()?;
-    volumes.extend(handle.list_partitions()?);
-    volumes.extend(handle.list_md_devices()?);
-    volumes.extend(handle.lvs()?);
-    Ok(volumes)
+/// A disk, a partition or a volume, and what it holds by blkid's name; empty if nothing known.
+struct Volume {
+    device: String,
+    kind: String,
+}
+
+/// Whatever may hold a file system or an encrypted volume. `list_filesystems` of libguestfs 1.48 leaves
+/// LUKS out.
+fn volumes(handle: &Handle) -> anyhow::Result<Vec<Volume>> {
+    let list = || -> refit_guestfs::Result<Vec<String>> {
+        let mut devices = handle.list_devices()?;
+        devices.extend(handle.list_partitions()?);
+        devices.extend(handle.list_md_devices()?);
+        devices.extend(handle.lvs()?);
+        // What encrypted volumes hold, once they are open.
+        devices.extend(handle.list_dm_devices()?);
+        Ok(devices)
+    };
+    let volume = |device: String| Volume {
+        kind: handle.vfs_type(&device).unwrap_or_default(),
+        device,
+    };
+    let devices = list().context("listing partitions and volumes")?;
+    Ok(devices.into_iter().map(volume).collect())
 }
 
 fn choose<'r>(
@@ -427,7 +483,8 @@ fn mount(
     Ok(mounts)
 }
 
-fn hints(handle: &Handle, root: &[u8], mounts: Vec<Mount>) -> anyhow::Result<Hints> {
+/// What libguestfs's inspection says of `root`.
+fn inspected(handle: &Handle, root: &[u8]) -> Hints {
     let known = |text: refit_guestfs::Result<String>| text.ok().filter(|text| text != "unknown");
     let os = match kind(handle, root).as_str() {
         "linux" => Some(Os::Linux),
@@ -436,32 +493,22 @@ fn hints(handle: &Handle, root: &[u8], mounts: Vec<Mount>) -> anyhow::Result<Hin
     };
     let major = handle.inspect_get_major_version(root).unwrap_or(0);
     let minor = handle.inspect_get_minor_version(root).unwrap_or(0);
-    Ok(Hints {
-        firmware: Some(firmware(handle)?),
-        mounts,
-        devices: devices(handle)?,
+    Hints {
         os,
         distro: known(handle.inspect_get_distro(root)),
         version: (major > 0).then(|| format!("{major}.{minor}")),
         product: known(handle.inspect_get_product_name(root)),
         arch: known(handle.inspect_get_arch(root)),
         hostname: known(handle.inspect_get_hostname(root)),
-    })
+        ..Hints::default()
+    }
 }
 
 /// Everything with a file system, swap space, an encrypted or another volume on it.
-fn devices(handle: &Handle) -> anyhow::Result<Vec<BlockDevice>> {
+fn devices(handle: &Handle, volumes: Vec<Volume>) -> anyhow::Result<Vec<BlockDevice>> {
     let disks = handle.list_devices().context("listing disks")?;
     let mut devices = Vec::new();
-    let mut volumes = volumes(handle).context("listing partitions and volumes")?;
-    // What encrypted volumes hold, once they are open.
-    volumes.extend(
-        handle
-            .list_dm_devices()
-            .context("listing decrypted volumes")?,
-    );
-    for device in volumes {
-        let kind = handle.vfs_type(&device).unwrap_or_default();
+    for Volume { device, kind } in volumes {
         if kind.is_empty() || kind == "unknown" {
             continue;
         }

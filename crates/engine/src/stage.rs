@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use refit_hive::Hive;
+
 use crate::backend::Backend;
 use crate::change::InitramfsFile;
 use crate::initramfs::{self, Packing};
@@ -10,7 +12,7 @@ use crate::path::GuestPath;
 
 /// The result of all planned changes together: the final state of each path that they touch. Paths
 /// contain no symbolic links. Several changes of one file become one write.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Stage {
     pub(crate) nodes: BTreeMap<GuestPath, Staged>,
     pub(crate) appended: BTreeMap<GuestPath, Vec<InitramfsFile>>,
@@ -54,7 +56,7 @@ pub(crate) fn mode_after_chown(mode: u32) -> u32 {
 }
 
 /// The final state of one path. Owners are user and group by number.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Staged {
     /// Nothing there, nor below it.
     Gone,
@@ -64,10 +66,27 @@ pub(crate) enum Staged {
         mode: u32,
         owner: (u32, u32),
     },
+    /// A registry hive with planned changes, shared like a file's content.
+    Hive {
+        hive: Rc<Hive>,
+        mode: u32,
+        owner: (u32, u32),
+    },
     /// A symbolic link.
     Link { target: Vec<u8> },
     /// A new directory; what is in it is staged, too.
     Dir { mode: u32, owner: (u32, u32) },
     /// What is there, with these permission bits and this owner.
     Attributes { mode: u32, owner: (u32, u32) },
+}
+
+impl Staged {
+    /// What a regular file is to hold, if it is to be one with other content.
+    pub(crate) fn content(&self) -> Option<&[u8]> {
+        match self {
+            Self::File { content, .. } => Some(content),
+            Self::Hive { hive, .. } => Some(hive.bytes()),
+            _ => None,
+        }
+    }
 }

@@ -195,20 +195,22 @@ pub fn fix(
     settings: &mut Settings<'_>,
     job: Job<'_>,
     undo: &Path,
-) -> Result<Report, Failure> {
+) -> Result<Fixed, Failure> {
     let outcome = write(target, settings, |backend, hints, progress| {
-        let report = run::fix(backend, hints, job, undo, &mut |step| progress(step.into()))
+        let look = |guest: &Guest<'_>| crate::plan::devices(guest, job.fixups);
+        let progress = &mut |step: run::Step| progress(step.into());
+        let (report, devices) = run::fix_and_look(backend, hints, job, undo, progress, look)
             .map_err(|failed| Failure {
                 error: failed.error,
                 changed: failed.written,
             })?;
         let changed = report.undo.is_some();
-        Ok((report, changed))
+        Ok((Fixed { report, devices }, changed))
     });
     match outcome {
-        Ok((mut report, timings)) => {
-            report.timings.extend(timings);
-            Ok(report)
+        Ok((mut fixed, timings)) => {
+            fixed.report.timings.extend(timings);
+            Ok(fixed)
         }
         Err(failure) if failure.changed => Err(Failure {
             error: failure.error.context(format!(
@@ -225,7 +227,7 @@ pub fn fix(
     }
 }
 
-/// What [`fix_overlays`] did.
+/// What [`fix`] or [`fix_overlays`] did.
 #[derive(Debug)]
 pub struct Fixed {
     /// The verdicts and changes.

@@ -1,17 +1,21 @@
 //! The way back: what every changed path was before.
 
+mod bytes;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
-use base64::Engine as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend, FileKind, Stat, Xattrs};
 use crate::change::sha256_hex;
 use crate::path::GuestPath;
+use crate::ranges;
 use crate::selinux;
+
+pub(crate) use bytes::Bytes;
 
 /// `schema` of an undo file.
 const SCHEMA: &str = "refit/undo/v1";
@@ -103,6 +107,21 @@ impl After {
         }
     }
 
+    /// The same on a file system where everything has these permission bits, and owner and group 0.
+    pub(crate) fn with_mode(self, mode: u32) -> Self {
+        let owner = (0, 0);
+        match self {
+            Self::File { sha256, .. } => Self::File {
+                sha256,
+                mode,
+                owner: Some(owner),
+            },
+            Self::Attributes { .. } => Self::attributes(mode, owner),
+            Self::Dir { .. } => Self::dir(mode, owner),
+            other => other,
+        }
+    }
+
     pub(crate) fn attributes(mode: u32, owner: (u32, u32)) -> Self {
         Self::Attributes {
             mode,
@@ -133,25 +152,6 @@ pub(crate) struct DirTimes {
     pub(crate) path: GuestPath,
     pub(crate) atime: (i64, i64),
     pub(crate) mtime: (i64, i64),
-}
-
-/// Bytes as base64 in JSON.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Bytes(pub(crate) Vec<u8>);
-
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&base64::engine::general_purpose::STANDARD.encode(&self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        base64::engine::general_purpose::STANDARD
-            .decode(String::deserialize(deserializer)?)
-            .map(Self)
-            .map_err(serde::de::Error::custom)
-    }
 }
 
 /// What [`UndoFile::restore`] did.
@@ -388,7 +388,13 @@ impl UndoEntry {
                 content,
                 attributes,
             } => {
-                backend.write(&self.path, &content.0)?;
+                if kind == Some(FileKind::File) && content.0.len() > ranges::WORTHWHILE {
+                    let present = backend.read(&self.path)?;
+                    let ranges = ranges::differing(&present, &content.0);
+                    ranges::write(backend, &self.path, &content.0, &ranges)?;
+                } else {
+                    backend.write(&self.path, &content.0)?;
+                }
                 attributes.apply(backend, &self.path)
             }
             Before::Prefix { size, attributes } => {

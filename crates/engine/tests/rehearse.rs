@@ -440,7 +440,7 @@ fn nothing_is_reached_and_nothing_is_left(backend: &GuestfsBackend) {
         ]
     );
     for change in &rehearsal.changes {
-        assert_eq!(change.path(), &"/etc/background".into());
+        assert_eq!(change.path(), Some(&"/etc/background".into()));
     }
     let processes = backend_sh(backend, "ps ax");
     assert!(

@@ -1173,6 +1173,12 @@ unsafe extern "C" {
         group: ::core::ffi::c_int,
         path: *const ::core::ffi::c_char,
     ) -> ::core::ffi::c_int;
+    pub fn guestfs_lgetxattr(
+        g: *mut guestfs_h,
+        path: *const ::core::ffi::c_char,
+        name: *const ::core::ffi::c_char,
+        size_r: *mut usize,
+    ) -> *mut ::core::ffi::c_char;
     pub fn guestfs_lgetxattrs(
         g: *mut guestfs_h,
         path: *const ::core::ffi::c_char,

@@ -37,6 +37,19 @@ impl Handle {
         }
     }
 
+    /// The value of one attribute, of a link itself too. Finds also what a file system has and does not
+    /// list, as ntfs-3g does its `system.ntfs_acl`.
+    pub fn lgetxattr(&self, path: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> Result<Vec<u8>> {
+        let call = self.call("lgetxattr").on(&path);
+        let path = call.string("path", path)?;
+        let name = call.string("name", name)?;
+        // SAFETY: a function that returns a buffer; the strings live until the
+        // end of this method.
+        unsafe {
+            call.buffer(|g, size| sys::guestfs_lgetxattr(g, path.as_ptr(), name.as_ptr(), size))
+        }
+    }
+
     /// Sets an attribute; a link is followed.
     ///
     /// libguestfs passes the value on as a C string, so it can have a NUL at

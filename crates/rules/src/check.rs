@@ -138,6 +138,9 @@ pub(crate) fn rule(rule: &Rule, info: &Info) -> anyhow::Result<()> {
             "setting.value: it has more than one line"
         );
     }
+    for edit in &rule.registry {
+        edit.check().context("registry")?;
+    }
     Ok(())
 }
 
@@ -171,6 +174,13 @@ pub(crate) fn when(when: &When, info: &Info) -> anyhow::Result<()> {
             }
             _ => bail!("contains: give either `line` or `matching`"),
         }
+    }
+    for test in &when.registry {
+        crate::registry::check_key(&test.key).context("registry.key")?;
+        ensure!(
+            test.name.is_some() || test.matching.is_none(),
+            "registry: `matching` needs the `name` of a value"
+        );
     }
     for (name, wanted) in &when.param {
         Values::examples(info).get(name).context("param")?;

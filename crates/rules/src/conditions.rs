@@ -7,6 +7,7 @@ use crate::glob::{NamePattern, PathPattern, content};
 use crate::lines::{any_line, line_regex};
 use crate::list::List;
 use crate::params::Values;
+use crate::registry;
 use crate::version::Comparisons;
 use crate::when::{Contains, When};
 
@@ -100,6 +101,20 @@ fn about_contents(
             let files: Vec<&str> = when.contains.iter().map(|one| one.file.as_str()).collect();
             let files = files.join(", ");
             return Ok(Some(format!("the line is not in {files}")));
+        }
+    }
+    if !when.registry.is_empty() {
+        let mut found = false;
+        for one in &when.registry {
+            found = found || registry::holds(one, draft.guest())?;
+        }
+        if !found {
+            let keys: Vec<String> = when
+                .registry
+                .iter()
+                .map(|one| format!("{}: {}", one.hive, one.key))
+                .collect();
+            return Ok(Some(format!("it is not in {}", keys.join(", "))));
         }
     }
     if !when.any.is_empty() {

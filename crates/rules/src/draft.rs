@@ -76,12 +76,15 @@ impl<'b> Draft<'b> {
     /// If it cannot be done to the guest as it is then.
     pub fn push(&mut self, change: Change) -> anyhow::Result<()> {
         let change = self.at_its_real_path(change)?;
-        self.guest.stage(std::slice::from_ref(&change))?;
+        let differ = self.guest.stage_each(std::slice::from_ref(&change))?;
+        if differ == [false] {
+            return Ok(());
+        }
         self.revision += 1;
         match &change {
             Change::Remove { path } => {
                 self.changes
-                    .retain(|earlier| !earlier.path().starts_with(path));
+                    .retain(|earlier| !earlier.path().is_some_and(|at| at.starts_with(path)));
                 let gone_already = self.changes.iter().any(|earlier| {
                     matches!(earlier, Change::Remove { path: dir } if path.starts_with(dir))
                 });
@@ -163,7 +166,10 @@ impl<'b> Draft<'b> {
             Change::Remove { path } | Change::Link { path, .. } => {
                 self.guest.resolve_parent(path)?
             }
-            other => self.guest.resolve(other.path())?,
+            other => match other.path() {
+                Some(path) => self.guest.resolve(path)?,
+                None => None,
+            },
         };
         if let Some(real) = real {
             set_path(&mut change, real);
@@ -181,5 +187,8 @@ fn set_path(change: &mut Change, real: GuestPath) {
         | Change::Mkdir { path, .. }
         | Change::Chown { path, .. }
         | Change::InitramfsAppend { path, .. } => *path = real,
+        Change::RegistrySet { .. }
+        | Change::RegistryDelete { .. }
+        | Change::RegistryCreate { .. } => {}
     }
 }

@@ -4,8 +4,9 @@ use anyhow::Context as _;
 
 use crate::list::List;
 use crate::params::{Syntax, Values};
+use crate::registry::{Items, Registry, Set, ValueTest};
 use crate::rule::{Line, Link, Rule, Setting, Write};
-use crate::when::{Contains, When};
+use crate::when::{Contains, RegistryTest, When};
 
 /// What has strings with parameters.
 pub(crate) trait Expand: Sized {
@@ -68,6 +69,7 @@ impl Expand for Rule {
             write: all(values, "write", &self.write)?,
             line: all(values, "line", &self.line)?,
             setting: all(values, "setting", &self.setting)?,
+            registry: all(values, "registry", &self.registry)?,
         })
     }
 }
@@ -89,6 +91,7 @@ impl Expand for When {
             package: list("package", &self.package, Glob)?,
             exists: list("exists", &self.exists, Glob)?,
             contains: all(values, "contains", &self.contains)?,
+            registry: all(values, "registry", &self.registry)?,
             param: self.param.clone(),
             any: any.collect::<anyhow::Result<_>>()?,
             not: not.transpose()?,
@@ -152,6 +155,58 @@ impl Expand for Setting {
             section: optional(values, "section", self.section.as_ref(), Syntax::Plain)?,
             key: text(values, "key", &self.key, Syntax::Plain)?,
             value: text(values, "value", &self.value, Syntax::Plain)?,
+        })
+    }
+}
+
+impl Expand for Registry {
+    fn expand(&self, values: &Values) -> anyhow::Result<Self> {
+        let plain = Syntax::Plain;
+        let test = |test: &ValueTest| -> anyhow::Result<ValueTest> {
+            Ok(ValueTest {
+                name: text(values, "if-value.name", &test.name, plain)?,
+                matching: optional(values, "if-value.matching", test.matching.as_ref(), plain)?,
+            })
+        };
+        let items = |items: &Items| -> anyhow::Result<Items> {
+            Ok(Items {
+                name: text(values, "remove-items.name", &items.name, plain)?,
+                items: list(values, "remove-items.items", &items.items, plain)?,
+            })
+        };
+        let set = |set: &Set| -> anyhow::Result<Set> {
+            let texts = set.list.as_ref();
+            Ok(Set {
+                name: text(values, "set.name", &set.name, plain)?,
+                text: optional(values, "set.text", set.text.as_ref(), plain)?,
+                expand: optional(values, "set.expand", set.expand.as_ref(), plain)?,
+                list: texts
+                    .map(|texts| list(values, "set.list", texts, plain))
+                    .transpose()?,
+                ..set.clone()
+            })
+        };
+        Ok(Self {
+            hive: self.hive,
+            key: text(values, "key", &self.key, plain)?,
+            if_value: self.if_value.as_ref().map(test).transpose()?,
+            remove: self.remove,
+            remove_if_empty: self.remove_if_empty,
+            remove_values: list(values, "remove-values", &self.remove_values, plain)?,
+            remove_items: self.remove_items.as_ref().map(items).transpose()?,
+            set: self.set.as_ref().map(set).transpose()?,
+        })
+    }
+}
+
+impl Expand for RegistryTest {
+    fn expand(&self, values: &Values) -> anyhow::Result<Self> {
+        let (name, matching) = (self.name.as_ref(), self.matching.as_ref());
+        Ok(Self {
+            hive: self.hive,
+            key: text(values, "key", &self.key, Syntax::Plain)?,
+            name: optional(values, "name", name, Syntax::Plain)?,
+            matching: optional(values, "matching", matching, Syntax::Plain)?,
         })
     }
 }

@@ -13,19 +13,41 @@ const MATCH_LIMIT: usize = 10_000;
 
 /// A pattern of one name, without `/`.
 #[derive(Debug, Clone)]
-pub(crate) struct NamePattern(GlobMatcher);
+pub(crate) struct NamePattern {
+    exact: GlobMatcher,
+    /// For guests that do not tell cases apart.
+    folded: GlobMatcher,
+}
 
 impl NamePattern {
     pub(crate) fn new(pattern: &str) -> anyhow::Result<Self> {
         ensure!(!pattern.is_empty(), "an empty pattern matches nothing");
-        let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-        let glob =
-            glob.map_err(|error| anyhow::anyhow!("pattern `{pattern}`: {}", error.kind()))?;
-        Ok(Self(glob.compile_matcher()))
+        let matcher = |folds: bool| {
+            GlobBuilder::new(pattern)
+                .literal_separator(true)
+                .case_insensitive(folds)
+                .build()
+                .map(|glob| glob.compile_matcher())
+                .map_err(|error| anyhow::anyhow!("pattern `{pattern}`: {}", error.kind()))
+        };
+        Ok(Self {
+            exact: matcher(false)?,
+            folded: matcher(true)?,
+        })
     }
 
     pub(crate) fn matches(&self, name: impl AsRef<[u8]>) -> bool {
-        self.0.is_match(OsStr::from_bytes(name.as_ref()))
+        self.exact.is_match(OsStr::from_bytes(name.as_ref()))
+    }
+
+    /// Whether it matches the name of a file in `guest`.
+    fn matches_in(&self, guest: &Guest<'_>, name: &[u8]) -> bool {
+        let matcher = if guest.folds_case() {
+            &self.folded
+        } else {
+            &self.exact
+        };
+        matcher.is_match(OsStr::from_bytes(name))
     }
 
     /// Whether one of `patterns` matches.
@@ -95,7 +117,8 @@ impl PathPattern {
                     }
                     Step::Pattern { matcher, dot } => {
                         for entry in guest.list(&dir)? {
-                            if entry.name.starts_with(b".") == *dot && matcher.matches(&entry.name)
+                            if entry.name.starts_with(b".") == *dot
+                                && matcher.matches_in(guest, &entry.name)
                             {
                                 next.push(dir.join(&entry.name));
                             }
@@ -118,7 +141,10 @@ pub(crate) fn entry(guest: &Guest<'_>, path: &GuestPath) -> anyhow::Result<Optio
     let Some(dir) = path.parent() else {
         return Ok(Some(FileKind::Dir));
     };
-    let name = path.file_name();
+    let Some(real) = guest.resolve_parent(path)? else {
+        return Ok(None);
+    };
+    let name = real.file_name();
     let entries = guest.list(&dir).with_context(|| format!("listing {dir}"))?;
     Ok(entries
         .binary_search_by(|entry| entry.name.as_slice().cmp(name))

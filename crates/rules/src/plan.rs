@@ -10,7 +10,7 @@ use crate::glob::{PathPattern, entry};
 use crate::params::Values;
 use crate::removal::Kept;
 use crate::rule::Rule;
-use crate::{check, conditions, lines, modules, packages, services};
+use crate::{check, conditions, lines, modules, packages, registry, services};
 
 /// As many paths are named in a message.
 const NAMED: usize = 5;
@@ -225,6 +225,11 @@ fn apply(
     let edited = edits(&rule, draft)?;
     if !edited.is_empty() {
         found.push(format!("lines of {}", shortened(&edited)));
+    }
+
+    let keys = registry::edit(&rule.registry, draft, findings).context("registry")?;
+    if !keys.is_empty() {
+        found.push(format!("registry {}", shortened(&keys)));
     }
 
     changed |= draft.revision() != before;

@@ -4,10 +4,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::list::List;
+use crate::registry::Registry;
 use crate::when::When;
 
 /// One rule. Its actions are done in the order of the fields here: packages, services, modules,
-/// removals, links, files, lines, settings. Each finds the guest as the ones before leave it, and
+/// removals, links, files, lines, settings, the registry. Each finds the guest as the ones before leave it, and
 /// does nothing where its result is there already.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -46,6 +47,8 @@ pub struct Rule {
     pub line: List<Line>,
     /// Settings to make in files of `key = value` lines.
     pub setting: List<Setting>,
+    /// Edits of a Windows guest's registry.
+    pub registry: List<Registry>,
 }
 
 /// What to do to files of installed packages.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::list::List;
+use crate::registry::HiveWord;
 
 /// Conditions. All that are given must hold; of the elements of a list, one is enough. An empty
 /// table always holds.
@@ -30,6 +31,8 @@ pub struct When {
     pub exists: List<String>,
     /// A file that has a certain line.
     pub contains: List<Contains>,
+    /// A registry key or value of a Windows guest.
+    pub registry: List<RegistryTest>,
     /// Values of parameters, by name.
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub param: BTreeMap<String, toml::Value>,
@@ -48,5 +51,20 @@ pub struct Contains {
     /// The line, but for white space around it.
     pub line: Option<String>,
     /// A regular expression that matches the whole line.
+    pub matching: Option<String>,
+}
+
+/// A key that exists, or one of its values.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RegistryTest {
+    /// The hive.
+    pub hive: HiveWord,
+    /// The key from the hive's root; a part of it may contain `*` and `?`. In `SYSTEM`, `ControlSet` as the first
+    /// part stands for every control set that may boot.
+    pub key: String,
+    /// A value of that name, with `*` and `?`; empty for the default value.
+    pub name: Option<String>,
+    /// What that value's text is, with `*` and `?`: of a list, one entry; of a number, its decimal digits.
     pub matching: Option<String>,
 }

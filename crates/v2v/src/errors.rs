@@ -204,7 +204,7 @@ impl ErrorKind {
                 "Give the drivers with `--virtio-win PATH` (the virtio-win ISO or its content); check that they cover this version of Windows."
             }
             Self::NoFirstbootService => {
-                "Install the package rhsrvany (Debian 12: from bookworm-backports)."
+                "Install the package rhsrvany (Debian 12: from bookworm-backports), or build refit's own with `cargo xtask firstboot`."
             }
             Self::ImageInUse => {
                 "Shut down the virtual machine or the tool that uses the image, or work on a copy."

@@ -13,6 +13,7 @@ mod argv;
 mod capabilities;
 mod errors;
 mod event;
+mod firstboot;
 mod lines;
 mod log;
 mod messages;

@@ -213,6 +213,8 @@ pub struct Settings {
     pub bridges: Vec<NetworkMap>,
     /// virtio-win: a directory (fast) or an ISO (costs two or three more appliance starts).
     pub virtio_win: Option<PathBuf>,
+    /// A Windows guest that virt-v2v had no virtio drivers for is a result, because the caller adds them.
+    pub drivers_follow: bool,
     /// Directory with `rhsrvany.exe`, in place of `/usr/share/virt-tools`.
     pub virt_tools: Option<PathBuf>,
     /// Directory for temporary files; overlays of the disks are kept there.
@@ -242,6 +244,7 @@ impl Settings {
             networks: Vec::new(),
             bridges: Vec::new(),
             virtio_win: None,
+            drivers_follow: false,
             virt_tools: None,
             tmpdir: None,
             accel: Accel::default(),

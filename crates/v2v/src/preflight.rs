@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::capabilities::Capabilities;
 use crate::errors::{ConvertError, ErrorKind};
+use crate::firstboot;
 use crate::tools::{Environment, Kind, Tools};
 
 /// virt-v2v's defaults (virt-v2v(1), "FILES").
-const VIRT_TOOLS: &str = "/usr/share/virt-tools";
 const VIRTIO_WIN_ISO: &str = "/usr/share/virtio-win/virtio-win.iso";
 const VIRTIO_WIN_DIR: &str = "/usr/share/virtio-win";
 
@@ -135,16 +135,18 @@ pub fn checks(env: &Environment) -> Vec<Check> {
     });
     found.push(Check {
         name: "rhsrvany",
-        found: firstboot_service(env).map(text),
+        found: firstboot::installed(env)
+            .or_else(|| firstboot::own(env))
+            .map(text),
         needed_for: "first-boot scripts of Windows guests",
-        advice: "Install rhsrvany (Debian 12: from bookworm-backports).",
+        advice: "Install rhsrvany (Debian 12: from bookworm-backports), or build refit's own with `cargo xtask firstboot`.",
         severity: Severity::ForWindows,
     });
     found.push(Check {
         name: "virtio-win",
         found: virtio_win(env).map(text),
         needed_for: "drivers of Windows guests",
-        advice: "Give --virtio-win, or put the ISO at /usr/share/virtio-win/virtio-win.iso. A directory with its content is faster than the ISO.",
+        advice: "Give --virtio-win, or put the ISO at /usr/share/virtio-win/virtio-win.iso.",
         severity: Severity::ForWindows,
     });
     found.push(Check {
@@ -218,18 +220,6 @@ fn appliance_kernel(env: &Environment) -> Option<PathBuf> {
     })
     .chain(modules.map(|entry| entry.path().join("vmlinuz")))
     .find(|path| std::fs::File::open(path).is_ok())
-}
-
-/// Red Hat's or SUSE's service program.
-fn firstboot_service(env: &Environment) -> Option<PathBuf> {
-    let dir = PathBuf::from(
-        env.get("VIRT_TOOLS_DATA_DIR")
-            .unwrap_or(VIRT_TOOLS.as_ref()),
-    );
-    ["rhsrvany.exe", "pvvxsvc.exe"]
-        .into_iter()
-        .map(|name| dir.join(name))
-        .find(|path| path.is_file())
 }
 
 /// Where virt-v2v would look for drivers, if there is something.

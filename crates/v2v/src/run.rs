@@ -12,6 +12,7 @@ use crate::argv::{self, CommandLine, io_error};
 use crate::capabilities::Capabilities;
 use crate::errors::{ConvertError, ErrorKind};
 use crate::event::{Event, Phase};
+use crate::firstboot;
 use crate::lines::Lines;
 use crate::log::{Log, Stream};
 use crate::messages::{Follower, Message};
@@ -65,7 +66,7 @@ pub fn run(
             &|capabilities, scratch| argv::convert(&options, capabilities, scratch),
             &mut |event| observer(outputs.with_size(event)),
         )
-        .and_then(|outcome| collect(&outputs, outcome, &options.settings.log));
+        .and_then(|outcome| collect(&outputs, outcome, &options.settings));
     if result.is_err() {
         outputs.remove_new();
     }
@@ -97,7 +98,7 @@ pub fn run_in_place(
         argv::in_place(&options, capabilities, scratch)
     };
     let outcome = job.run(&build, observer)?;
-    with_drivers(outcome, &options.settings.log)
+    with_drivers(outcome, &options.settings)
 }
 
 /// Describes a guest with virt-v2v-inspector. The source is not changed.
@@ -129,8 +130,13 @@ pub fn run_inspector(
     Ok(Inspection { xml, outcome })
 }
 
-fn collect(outputs: &Outputs, outcome: Outcome, log: &Path) -> Result<Conversion, ConvertError> {
-    let outcome = with_drivers(outcome, log)?;
+fn collect(
+    outputs: &Outputs,
+    outcome: Outcome,
+    settings: &Settings,
+) -> Result<Conversion, ConvertError> {
+    let outcome = with_drivers(outcome, settings)?;
+    let log = &settings.log;
     let xml_path = outputs.xml();
     let xml = read_xml(&xml_path, log)?;
     let disks = outputs.disks();
@@ -146,8 +152,8 @@ fn collect(outputs: &Outputs, outcome: Outcome, log: &Path) -> Result<Conversion
 }
 
 /// Exit status 0 is not enough: without drivers the guest is left on emulated devices.
-fn with_drivers(outcome: Outcome, log: &Path) -> Result<Outcome, ConvertError> {
-    if outcome.virtio != Some(false) {
+fn with_drivers(outcome: Outcome, settings: &Settings) -> Result<Outcome, ConvertError> {
+    if outcome.virtio != Some(false) || settings.drivers_follow {
         return Ok(outcome);
     }
     let warning = outcome
@@ -157,7 +163,7 @@ fn with_drivers(outcome: Outcome, log: &Path) -> Result<Outcome, ConvertError> {
     let detail = warning
         .and_then(|text| text.lines().next())
         .unwrap_or_default();
-    Err(ConvertError::new(ErrorKind::NoVirtioDrivers, detail).with_log(log))
+    Err(ConvertError::new(ErrorKind::NoVirtioDrivers, detail).with_log(&settings.log))
 }
 
 fn read_xml(path: &Path, log: &Path) -> Result<String, ConvertError> {
@@ -293,7 +299,15 @@ impl<'a> Job<'a> {
         let mut follower = File::create(&messages)
             .and_then(|_| Follower::open(&messages))
             .map_err(|error| failed(error, "making a file for messages"))?;
-        let command = self.command(&line.args, &scratch, tcg);
+        let mut command = self.command(&line.args, &scratch, tcg);
+        if self.settings.virt_tools.is_none() {
+            let stand_in = firstboot::stand_in(self.env, &scratch)
+                .map_err(|error| failed(error, "copying refit's first-boot program"))?;
+            if let Some(dir) = stand_in {
+                self.note("no rhsrvany.exe is installed: refit's own stands in");
+                command.env("VIRT_TOOLS_DATA_DIR", dir);
+            }
+        }
         self.note(&format!("running {}", described(&command, self.env)));
         let mut running = Running::start(command, &scratch.sockets())
             .map_err(|error| failed(error, &format!("starting {}", self.program.display())))?;

@@ -3,11 +3,13 @@
 mod bench;
 mod bindings;
 mod demo;
+mod firstboot;
 mod lanes;
 mod matrix;
 mod process;
 mod setup;
 mod test;
+mod windows;
 
 use clap::{Parser, Subcommand};
 
@@ -40,6 +42,14 @@ enum Task {
         #[command(subcommand)]
         bench: bench::Bench,
     },
+    /// Build the first-boot service of Windows guests, for both architectures
+    Firstboot {
+        /// Run its unit tests, too, and see that two builds give the same bytes
+        #[arg(long)]
+        check: bool,
+    },
+    /// Boot a converted Windows guest that you have and see whether its first boot goes well
+    WindowsCheck(windows::Check),
     /// Install the Debian packages that building, tests and demo need
     Setup,
     /// Regenerate the committed libguestfs bindings from the installed header
@@ -53,6 +63,12 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Demo => demo::run_demo(),
+        Task::WindowsCheck(check) => windows::check(&check),
+        Task::Firstboot { check: false } => firstboot::build(),
+        Task::Firstboot { check: true } => {
+            firstboot::test()?;
+            firstboot::test_build()
+        }
         Task::Test { fast } => test::run_tier(fast),
         Task::Matrix { from: None } => matrix::run_matrix(),
         Task::Matrix {

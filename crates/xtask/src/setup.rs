@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::process::{self, as_root, capture};
+use crate::process::{self, as_root, capture, root};
 
 /// What refit itself needs to be built and to run.
 const PRODUCT: &[&str] = &[
@@ -34,21 +34,62 @@ const TESTS: &[&str] = &[
     "file",
     "genisoimage",
     "libarchive-tools",
+    // Readers of registry hives other than ours, for the tests of crates/hive.
+    "libhivex-bin",
     "libxml2-utils",
     "lvm2",
     "lz4",
+    // Packs an initramfs in a way that refit does not read.
+    "lzop",
     "mmdebstrap",
     "mtools",
     "pacman-package-manager",
     "python3",
+    "python3-hivex",
+    "python3-venv",
     "rpm",
     "xfsprogs",
     "xorriso",
     "xz-utils",
     "zstd",
 ];
+/// What builds the first-boot service of Windows guests and runs it.
+const FIRSTBOOT: &[&str] = &[
+    "gcc-mingw-w64-i686",
+    "gcc-mingw-w64-x86-64",
+    "libstd-rust-dev-windows",
+    // Rust's library for 32-bit Windows; Debian has it in the package of its 32-bit x86 port.
+    "libstd-rust-dev-windows:i386",
+    "rustc",
+    "wine64",
+];
 /// qemu comes as one set from one suite: its parts refuse each other's versions.
 const QEMU: &[&str] = &["qemu-system-x86", "qemu-utils"];
+
+/// Installs what the first-boot service needs.
+pub fn firstboot_if_needed() -> anyhow::Result<()> {
+    let mut missing: Vec<&str> = Vec::new();
+    for package in FIRSTBOOT {
+        if installed_version(package)?.is_none() {
+            missing.push(package);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("Installing with apt: {}", missing.join(" "));
+    require_debian()?;
+    let foreign = capture(Command::new("dpkg").arg("--print-foreign-architectures"))?;
+    if !foreign.lines().any(|architecture| architecture == "i386") {
+        process::run(as_root("dpkg").args(["--add-architecture", "i386"]))?;
+    }
+    apt(&["update"])?;
+    apt(&[
+        &["install", "--yes", "--no-install-recommends"],
+        missing.as_slice(),
+    ]
+    .concat())
+}
 
 /// Installs what is missing, after saying what that is.
 pub fn run_if_needed() -> anyhow::Result<()> {
@@ -73,7 +114,7 @@ pub fn run_if_needed() -> anyhow::Result<()> {
         }
     }
     if missing.is_empty() && qemu.is_empty() {
-        return Ok(());
+        return hive_readers();
     }
     println!(
         "Installing with apt: {}",
@@ -105,12 +146,56 @@ pub fn run_if_needed() -> anyhow::Result<()> {
         ]
         .concat())?;
     }
-    Ok(())
+    hive_readers()
+}
+
+/// Gives the tests of crates/hive the readers of registry hives that Debian does not have, in an environment below
+/// `target`. Without the network those tests are skipped, and say so; in CI they fail.
+fn hive_readers() -> anyhow::Result<()> {
+    let requirements = root().join("crates/hive/tests/readers/requirements.txt");
+    let wanted = fs::read_to_string(&requirements)
+        .with_context(|| format!("reading {}", requirements.display()))?;
+    let environment = root().join("target/hive-readers");
+    let installed = environment.join("installed.txt");
+    if fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    println!(
+        "Installing from PyPI into {}: {}",
+        environment.display(),
+        wanted.trim().replace('\n', " ")
+    );
+    let made = process::run(
+        Command::new("/usr/bin/python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&environment),
+    )
+    .and_then(|()| {
+        process::run(
+            Command::new(environment.join("bin/pip"))
+                .args([
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--requirement",
+                ])
+                .arg(&requirements),
+        )
+    });
+    match made {
+        Ok(()) => fs::write(&installed, wanted)
+            .with_context(|| format!("writing {}", installed.display())),
+        Err(error) => {
+            println!("Going on without them: {error:#}");
+            Ok(())
+        }
+    }
 }
 
 /// `cargo xtask setup`
 pub fn run() -> anyhow::Result<()> {
     run_if_needed()?;
+    firstboot_if_needed()?;
     println!("Everything that is needed is installed.");
     Ok(())
 }

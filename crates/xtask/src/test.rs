@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
+use crate::firstboot;
 use crate::lanes::{self, Program};
 use crate::process::{capture, cargo, root, run};
 use crate::setup;
@@ -39,6 +40,8 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
         "--quiet",
         "--package",
         "refit-fixups",
+        "--package",
+        "refit-windows",
         "--tests",
     ])))?;
     run(emulated(cargo().args([
@@ -48,10 +51,28 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
         "refit-engine",
         "--test",
         "tree",
+        "--test",
+        "registry",
     ])))?;
+    run(emulated(cargo().args([
+        "test",
+        "--quiet",
+        "--package",
+        "refit-hive",
+        "--test",
+        "edits",
+        "--test",
+        "hostile",
+        "--test",
+        "recover",
+    ])))?;
+    step("first-boot service of Windows guests: the part that runs anywhere");
+    firstboot::test()?;
     if fast {
         return Ok(());
     }
+    step("first-boot service of Windows guests: built twice");
+    firstboot::test_build()?;
     step("documentation");
     run(cargo()
         .args([
@@ -153,9 +174,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-guestfs", &["refit-guestfs-sys"]),
     (
         "refit-engine",
-        &["refit-guestfs", "refit-image", "refit-machine"],
+        &[
+            "refit-guestfs",
+            "refit-hive",
+            "refit-image",
+            "refit-machine",
+        ],
     ),
-    ("refit-cases", &["refit-engine", "refit-guestfs"]),
+    (
+        "refit-cases",
+        &["refit-engine", "refit-guestfs", "refit-hive"],
+    ),
     (
         "refit-plugins",
         &[
@@ -171,7 +200,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-kubevirt", &["refit-machine"]),
     ("refit-ovf", &["refit-iso9660", "refit-machine"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
-    ("refit-rules", &["refit-engine", "refit-packages"]),
+    (
+        "refit-rules",
+        &["refit-engine", "refit-hive", "refit-packages"],
+    ),
     (
         "refit-fixups",
         &[
@@ -183,6 +215,16 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "refit-windows",
+        &[
+            "refit-engine",
+            "refit-hive",
+            "refit-machine",
+            "refit-rules",
+            "refit-virtio-win",
+        ],
+    ),
+    (
         "refit-convert",
         &[
             "refit-engine",
@@ -191,6 +233,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-machine",
             "refit-ovf",
             "refit-v2v",
+            "refit-virtio-win",
         ],
     ),
     (
@@ -201,13 +244,16 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-convert",
             "refit-engine",
             "refit-fixups",
+            "refit-hive",
             "refit-machine",
             "refit-ovf",
             "refit-plugins",
             "refit-v2v",
+            "refit-virtio-win",
+            "refit-windows",
         ],
     ),
-    ("refit-tests", &["refit-guestfs"]),
+    ("refit-tests", &["refit-guestfs", "refit-hive"]),
 ];
 
 /// Dependencies between our crates point one way: the table above is all there is.

@@ -102,7 +102,6 @@ fn v2v_options(args: &ConvertArgs) -> anyhow::Result<ConvertOptions> {
     if let Some(device) = &args.open.os_device {
         options.settings.root = Root::Device(device.clone());
     }
-    options.settings.virtio_win.clone_from(&args.virtio_win);
     Ok(options)
 }
 

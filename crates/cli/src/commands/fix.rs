@@ -36,6 +36,7 @@ pub fn run(args: &FixArgs, output: &Output, interrupt: &Interrupt) -> anyhow::Re
             interrupt,
             |settings| target::fix(&target, settings, job, &undo),
         )??
+        .report
     };
     if let Some(path) = &args.report {
         let json = serde_json::to_vec_pretty(&report)?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use refit_engine::{Fixup, Nic, Parameter, ParameterType, Request, Selection, nic};
@@ -30,7 +31,14 @@ pub fn request(args: &FixupArgs, catalogue: &[&dyn Fixup]) -> anyhow::Result<Req
     Ok(Request {
         nics: nic::merge(nics(args)?).map_err(|error| UsageError(format!("{error:#}")))?,
         parameters: parameters(args, catalogue)?,
+        virtio_win: virtio_win(args),
     })
+}
+
+/// Where drivers for Windows guests are, if they are anywhere.
+fn virtio_win(args: &FixupArgs) -> Option<PathBuf> {
+    let found = refit_virtio_win::locate(args.virtio_win.as_deref(), |name| std::env::var_os(name));
+    found.map(|found| found.path)
 }
 
 fn nics(args: &FixupArgs) -> anyhow::Result<Vec<Nic>> {

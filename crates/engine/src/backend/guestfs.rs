@@ -3,9 +3,11 @@
 mod attributes;
 mod kit;
 mod many;
+mod ntfs;
 mod rehearse;
 mod upper;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
@@ -21,6 +23,10 @@ use crate::stage::Stage;
 pub struct GuestfsBackend {
     handle: Handle,
     name: String,
+    /// Whether the guest's root is NTFS; asked once.
+    on_ntfs: OnceCell<bool>,
+    /// Attributes on NTFS that are to be set, as lines of a script.
+    attributes: Vec<u8>,
 }
 
 /// One message to or from the appliance holds less than 4 MiB (guestfs(3), PROTOCOL LIMITS).
@@ -30,7 +36,12 @@ impl GuestfsBackend {
     /// Takes a handle in which the guest's file systems are mounted; `name` is for messages.
     #[must_use]
     pub fn new(handle: Handle, name: String) -> Self {
-        Self { handle, name }
+        Self {
+            handle,
+            name,
+            on_ntfs: OnceCell::new(),
+            attributes: Vec::new(),
+        }
     }
 
     /// The handle, for looking at what a backend has no method for.
@@ -43,7 +54,8 @@ impl GuestfsBackend {
     ///
     /// # Errors
     /// If anything written may not have reached the disks.
-    pub fn unmount(self) -> anyhow::Result<Handle> {
+    pub fn unmount(mut self) -> anyhow::Result<Handle> {
+        self.flush_ntfs()?;
         self.handle
             .umount_all()
             .context("unmounting the guest's file systems")?;
@@ -175,6 +187,11 @@ impl Backend for GuestfsBackend {
         Ok(content)
     }
 
+    /// Mounted without a mapping of users, ntfs-3g says this of everything.
+    fn fixed_mode(&self) -> Option<u32> {
+        self.is_on_ntfs().then_some(0o777)
+    }
+
     fn xattrs(&self, path: &GuestPath) -> anyhow::Result<Xattrs> {
         let found = match self.handle.lgetxattrs(path.as_bytes()) {
             Err(error) if error.is_unsupported() => return Ok(Vec::new()),
@@ -186,6 +203,9 @@ impl Backend for GuestfsBackend {
             .into_iter()
             .map(|xattr| (xattr.name, xattr.value))
             .collect();
+        if self.is_on_ntfs() {
+            xattrs.extend(self.ntfs_xattrs(path)?);
+        }
         xattrs.sort();
         Ok(xattrs)
     }
@@ -204,6 +224,22 @@ impl Backend for GuestfsBackend {
             self.set_mode(path, 0o600)?;
         }
         self.append(path, rest)
+    }
+
+    fn write_at(&mut self, path: &GuestPath, offset: u64, content: &[u8]) -> anyhow::Result<()> {
+        let mut written = 0;
+        while written < content.len() {
+            let end = content.len().min(written + PIECE);
+            written += self
+                .handle
+                .pwrite(
+                    path.as_bytes(),
+                    &content[written..end],
+                    offset + written as u64,
+                )
+                .with_context(|| format!("writing {path} at {offset}"))?;
+        }
+        Ok(())
     }
 
     fn append(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()> {
@@ -262,6 +298,9 @@ impl Backend for GuestfsBackend {
             let name = String::from_utf8_lossy(name);
             format!("setting extended attribute {name} of {path}")
         };
+        if ntfs::is_ntfs(name) {
+            return self.set_ntfs_xattr(path, name, value).with_context(setting);
+        }
         // A final NUL, as SELinux labels have it, is that of the string.
         let string = value.strip_suffix(b"\0").unwrap_or(value);
         if string.contains(&0) {
@@ -272,7 +311,18 @@ impl Backend for GuestfsBackend {
             .with_context(setting)
     }
 
+    fn protect(&mut self, paths: &[&GuestPath]) -> anyhow::Result<()> {
+        if self.is_on_ntfs() {
+            self.protect_on_ntfs(paths)?;
+        }
+        Ok(())
+    }
+
     fn remove_xattr(&mut self, path: &GuestPath, name: &[u8]) -> anyhow::Result<()> {
+        if ntfs::is_ntfs(name) {
+            // Every file has those; they are set, never taken away.
+            return Ok(());
+        }
         let removing = || {
             let name = String::from_utf8_lossy(name);
             format!("removing extended attribute {name} of {path}")
@@ -289,6 +339,11 @@ impl Backend for GuestfsBackend {
         mtime: (i64, i64),
     ) -> anyhow::Result<()> {
         let setting = || format!("setting the times of {path}");
+        if self.is_on_ntfs() {
+            return self
+                .set_ntfs_times(path, atime, mtime)
+                .with_context(setting);
+        }
         let stat = self.lstat(path)?;
         if let Some(stat) = stat.filter(|stat| stat.kind == FileKind::Symlink) {
             return self
@@ -307,6 +362,7 @@ impl Backend for GuestfsBackend {
     }
 
     fn sync(&mut self) -> anyhow::Result<()> {
+        self.flush_ntfs()?;
         self.handle
             .sync()
             .context("flushing the guest's file systems")

@@ -264,6 +264,13 @@ impl Backend for RootBackend {
         written.with_context(writing)
     }
 
+    fn write_at(&mut self, path: &GuestPath, offset: u64, content: &[u8]) -> anyhow::Result<()> {
+        let writing = || format!("writing {path} at {offset}");
+        let file = self.open_file(path, OFlags::WRONLY)?;
+        file.write_all_at(content, offset).with_context(writing)?;
+        file.sync_all().with_context(writing)
+    }
+
     fn append(&mut self, path: &GuestPath, content: &[u8]) -> anyhow::Result<()> {
         let mut file = self.open_file(path, OFlags::WRONLY | OFlags::APPEND)?;
         file.write_all(content)

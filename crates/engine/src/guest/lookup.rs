@@ -2,7 +2,7 @@
 
 use super::{Guest, ROOT};
 use crate::backend::{Entry, FileKind, Stat};
-use crate::path::GuestPath;
+use crate::path::{GuestPath, same_name};
 use crate::stage::Staged;
 
 /// As many links as Linux follows in one path (`path_resolution(7)`).
@@ -22,6 +22,7 @@ impl Guest<'_> {
                 real = real.parent().unwrap_or_else(GuestPath::root);
                 continue;
             }
+            let name = self.spelling(&real, name)?;
             let next = real.join(&name);
             let last = pending.is_empty();
             match self.lstat_real(&next)? {
@@ -58,6 +59,29 @@ impl Guest<'_> {
         Ok(Some(real))
     }
 
+    /// How the guest spells `name` in directory `dir`: where cases are not told apart, a name that is
+    /// there or is planned, whatever its case; else `name` itself.
+    fn spelling(&self, dir: &GuestPath, name: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+        if !self.folds_case || self.stage.nodes.contains_key(&dir.join(&name)) {
+            return Ok(name);
+        }
+        let entries = self.list_backend(dir)?;
+        if entries.iter().any(|entry| entry.name == name) {
+            return Ok(name);
+        }
+        if let Some(entry) = entries
+            .into_iter()
+            .find(|entry| same_name(&entry.name, &name))
+        {
+            return Ok(entry.name);
+        }
+        let planned =
+            self.stage.nodes.keys().find(|path| {
+                same_name(path.file_name(), &name) && path.parent().as_ref() == Some(dir)
+            });
+        Ok(planned.map_or(name, |path| path.file_name().to_vec()))
+    }
+
     /// What the link at `real`, a path without others, leads to.
     pub(crate) fn link_target(&self, real: &GuestPath) -> anyhow::Result<Vec<u8>> {
         if let Some(Staged::Link { target }) = self.stage.nodes.get(real) {
@@ -89,6 +113,10 @@ impl Guest<'_> {
                 owner,
             }) => {
                 let size = content.len() as u64;
+                return Ok(Some(new_stat(FileKind::File, *mode, *owner, size)));
+            }
+            Some(Staged::Hive { hive, mode, owner }) => {
+                let size = hive.bytes().len() as u64;
                 return Ok(Some(new_stat(FileKind::File, *mode, *owner, size)));
             }
             Some(Staged::Link { target }) => {

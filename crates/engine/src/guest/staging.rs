@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use super::{Guest, ROOT};
 use crate::backend::{FileKind, Stat};
@@ -19,18 +19,38 @@ impl Guest<'_> {
     /// If a change contradicts the guest: its directory is a file, what it would change is missing
     /// or is a device.
     pub fn stage(&mut self, changes: &[Change]) -> anyhow::Result<()> {
-        let before = self.stage.clone();
-        for change in changes {
-            if let Err(error) = self.stage_one(change) {
-                self.stage = before;
-                return Err(error.context(format!("planning to {change}")));
-            }
-        }
-        Ok(())
+        self.stage_each(changes).map(|_| ())
     }
 
-    fn stage_one(&mut self, change: &Change) -> anyhow::Result<()> {
-        let path = change.path();
+    /// [`stage`](Self::stage), telling of each change whether it makes a difference: one of the registry
+    /// that only says what is there makes none.
+    ///
+    /// # Errors
+    /// As [`stage`](Self::stage).
+    pub fn stage_each(&mut self, changes: &[Change]) -> anyhow::Result<Vec<bool>> {
+        // One that fails changes nothing. A copy would share the hives, which then have to be copied, too,
+        // before they can be edited.
+        let before = (changes.len() > 1).then(|| self.stage.clone());
+        let mut differ = Vec::with_capacity(changes.len());
+        for change in changes {
+            let staged = match change.path() {
+                Some(path) => self.stage_one(change, path).map(|()| true),
+                None => self.stage_registry(change),
+            };
+            match staged {
+                Ok(differs) => differ.push(differs),
+                Err(error) => {
+                    if let Some(before) = before {
+                        self.stage = before;
+                    }
+                    return Err(error.context(format!("planning to {change}")));
+                }
+            }
+        }
+        Ok(differ)
+    }
+
+    fn stage_one(&mut self, change: &Change, path: &GuestPath) -> anyhow::Result<()> {
         let real = self
             .real_target(change)?
             .context("its directory cannot be reached")?;
@@ -121,6 +141,9 @@ impl Guest<'_> {
                     .or_default()
                     .extend(files.iter().cloned());
             }
+            Change::RegistrySet { .. }
+            | Change::RegistryDelete { .. }
+            | Change::RegistryCreate { .. } => bail!("it is no change of a file"),
         }
         Ok(())
     }
@@ -132,7 +155,11 @@ impl Guest<'_> {
             owner: new_owner,
         };
         match self.stage.nodes.get_mut(&real) {
-            Some(Staged::File { mode, owner, .. } | Staged::Dir { mode, owner }) => {
+            Some(
+                Staged::File { mode, owner, .. }
+                | Staged::Hive { mode, owner, .. }
+                | Staged::Dir { mode, owner },
+            ) => {
                 (*mode, *owner) = (new_mode, new_owner);
             }
             _ => {
@@ -164,6 +191,9 @@ impl Guest<'_> {
                 None => self.deepest(path),
             },
             Change::Remove { path } => self.resolve_parent(path),
+            Change::RegistrySet { .. }
+            | Change::RegistryDelete { .. }
+            | Change::RegistryCreate { .. } => Ok(None),
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Found {
 
 /// What a file system is a part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     /// A whole system.
     System,
     /// The `/usr` of one.
@@ -57,7 +57,8 @@ pub(super) fn systems(handle: &Handle) -> anyhow::Result<Vec<Found>> {
     Ok(combine(parts))
 }
 
-fn look(handle: &Handle) -> anyhow::Result<Option<Part>> {
+/// What the mounted file system is a part of.
+pub(super) fn look(handle: &Handle) -> anyhow::Result<Option<Part>> {
     let file = |path: &str| handle.is_file(path, true);
     let dir = |path: &str| handle.is_dir(path, true);
     let any = |paths: &[&str]| -> refit_guestfs::Result<bool> {

@@ -134,7 +134,7 @@ fn parameters_switch_rules_and_fill_strings() {
         let paths = planned
             .changes
             .iter()
-            .map(|change| change.path().to_string());
+            .map(|change| change.path().unwrap().to_string());
         paths.collect::<Vec<_>>()
     };
     assert_eq!(removed(&[]), ["/opt/a/x"]);

@@ -128,6 +128,9 @@ fn stage_files(kit: &mut Archive, backend: &GuestfsBackend, stage: &Stage) -> an
                 mode,
                 owner,
             } => staged.entry(tar::EntryType::Regular, name, *mode, *owner, content)?,
+            Staged::Hive { hive, mode, owner } => {
+                staged.entry(tar::EntryType::Regular, name, *mode, *owner, hive.bytes())?;
+            }
             Staged::Dir { mode, owner } => {
                 staged.entry(tar::EntryType::Directory, name, *mode, *owner, &[])?;
             }
@@ -155,7 +158,7 @@ fn stage_files(kit: &mut Archive, backend: &GuestfsBackend, stage: &Stage) -> an
 }
 
 /// `text` as one word of a POSIX shell, whatever its bytes.
-fn quote(text: &[u8]) -> Vec<u8> {
+pub(super) fn quote(text: &[u8]) -> Vec<u8> {
     let mut quoted = vec![b'\''];
     for &byte in text {
         match byte {

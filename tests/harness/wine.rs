@@ -1,0 +1,150 @@
+//! A Windows of our own: Wine with an empty prefix.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+use tempfile::TempDir;
+
+use crate::{must, root};
+
+/// Debian's place: `wine64` on its own is not in `PATH`.
+const WINE: &str = "/usr/lib/wine/wine64";
+const WINESERVER: &str = "/usr/lib/wine/wineserver64";
+
+/// A prefix: registry and drive C. Everything in it ends when it is dropped.
+#[derive(Debug)]
+pub struct Wine {
+    dir: TempDir,
+}
+
+impl Wine {
+    /// A fresh prefix: its files are links to those of one that is made once and kept below `target`.
+    ///
+    /// # Errors
+    /// Wine is not installed (`cargo xtask setup`) or does not start.
+    pub fn new() -> anyhow::Result<Self> {
+        let tmp = root().join("target/tmp");
+        std::fs::create_dir_all(&tmp)?;
+        let template = tmp.join("wine-prefix");
+        if !template.exists() {
+            let new = Self {
+                dir: tempfile::tempdir_in(&tmp)?,
+            };
+            must(&mut new.run(&["wineboot", "--init"]))?;
+            new.power_off()?;
+            // Another test may have been faster.
+            let _ = std::fs::rename(new.dir.path(), &template);
+        }
+        let dir = tempfile::tempdir_in(&tmp)?;
+        let copy = |how: &str, from: &std::path::Path| {
+            must(
+                Command::new("cp")
+                    .args(["--archive", how])
+                    .arg(from)
+                    .arg(dir.path()),
+            )
+        };
+        copy("--link", &template.join("."))?;
+        // Wine writes the registry's files in place.
+        for name in ["system.reg", "user.reg", "userdef.reg"] {
+            copy("--remove-destination", &template.join(name))?;
+        }
+        Ok(Self { dir })
+    }
+
+    fn with_prefix(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("WINEPREFIX", self.dir.path())
+            .env("WINEDEBUG", "-all")
+            // It would ask to download them.
+            .env("WINEDLLOVERRIDES", "mscoree,mshtml=")
+            .env_remove("DISPLAY");
+        command
+    }
+
+    fn server(&self) -> Command {
+        self.with_prefix(WINESERVER)
+    }
+
+    /// A program with its arguments.
+    #[must_use]
+    pub fn run(&self, words: &[&str]) -> Command {
+        let mut command = self.with_prefix(WINE);
+        command.args(words);
+        command
+    }
+
+    /// All processes end at once, as if the power were lost.
+    ///
+    /// # Errors
+    /// The server cannot be told.
+    pub fn power_off(&self) -> anyhow::Result<()> {
+        // Fails if nothing runs.
+        self.server()
+            .arg("-k")
+            .output()
+            .context("starting wineserver")?;
+        must(self.server().arg("-w")).map(drop)
+    }
+
+    /// Starts the machine: services that start by themselves, files that are to go at the next start.
+    ///
+    /// # Errors
+    /// Wine does not start.
+    pub fn power_on(&self) -> anyhow::Result<()> {
+        must(&mut self.run(&["wineboot"])).map(drop)
+    }
+
+    /// A path on drive C, such as `Program Files/refit`.
+    #[must_use]
+    pub fn c(&self, path: &str) -> PathBuf {
+        self.dir.path().join("drive_c").join(path)
+    }
+
+    /// Merges text of `.reg` format, without its first line, into the registry.
+    ///
+    /// # Errors
+    /// regedit refuses it.
+    pub fn registry(&self, text: &str) -> anyhow::Result<()> {
+        let path = self.c("import.reg");
+        // In any other encoding than UTF-16 the bytes of strings are taken for ANSI.
+        let text = format!("\u{feff}Windows Registry Editor Version 5.00\r\n\r\n{text}\r\n");
+        let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        std::fs::write(&path, bytes)?;
+        must(&mut self.run(&["regedit", "/S", "C:\\import.reg"]))?;
+        Ok(std::fs::remove_file(path)?)
+    }
+
+    /// What the registry has in a key, with all below; `None` if it is missing.
+    ///
+    /// # Errors
+    /// Wine does not start.
+    pub fn query(&self, key: &str) -> anyhow::Result<Option<String>> {
+        let output = self.run(&["reg", "query", key, "/s"]).output()?;
+        let text = String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n");
+        Ok(output.status.success().then_some(text))
+    }
+}
+
+impl Drop for Wine {
+    fn drop(&mut self) {
+        // A test that fails has more to say than this.
+        let _ = self.power_off();
+    }
+}
+
+/// The first-boot service as `cargo xtask firstboot` builds it.
+///
+/// # Errors
+/// It was not built.
+pub fn firstboot(arch: &str) -> anyhow::Result<PathBuf> {
+    let path = root().join(format!("target/firstboot/refit-firstboot-{arch}.exe"));
+    ensure!(
+        path.exists(),
+        "{} is missing: run `cargo xtask firstboot`",
+        path.display()
+    );
+    Ok(path)
+}
