@@ -176,14 +176,10 @@ fn a_killed_conversion_leaves_no_process_and_the_next_one_clears_up() {
     assert_source_untouched();
 
     // It gets as far as virt-v2v, and fails there.
-    let input = dir.path().join("empty.ova");
-    must(
-        Command::new("tar")
-            .arg("-cf")
-            .arg(&input)
-            .args(["-T", "/dev/null"]),
-    )
-    .unwrap();
+    let input = dir.path().join("empty.xml");
+    let domain = "<domain type='kvm'><name>x</name><memory>1048576</memory><vcpu>1</vcpu>\
+                  <os><type>hvm</type></os><devices/></domain>";
+    fs::write(&input, domain).unwrap();
     let next = run(refit()
         .args(["convert", "--json", "--out"])
         .arg(&out)
@@ -192,7 +188,7 @@ fn a_killed_conversion_leaves_no_process_and_the_next_one_clears_up() {
     assert_eq!(next.code, Some(1), "{next:?}");
     let message = next.json().unwrap()["error"].as_str().unwrap().to_owned();
     assert!(
-        message.contains("empty.ova") && message.contains("out.failed.log"),
+        message.contains("empty.xml") && message.contains("out.failed.log"),
         "{message}"
     );
     assert_eq!(names(&out), Vec::<String>::new());

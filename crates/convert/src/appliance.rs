@@ -224,3 +224,100 @@ impl Appliance {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn descriptor(href: &str, systems: &[&str]) -> String {
+        let systems: String = systems
+            .iter()
+            .map(|id| {
+                format!(
+                    "<VirtualSystem id='{id}'><VirtualHardwareSection>\
+                     <Item><AllocationUnits>byte * 2^30</AllocationUnits><InstanceID>1</InstanceID>\
+                     <ResourceType>4</ResourceType><VirtualQuantity>3</VirtualQuantity></Item>\
+                     <Item><HostResource>ovf:/disk/d</HostResource><InstanceID>2</InstanceID>\
+                     <ResourceType>17</ResourceType></Item></VirtualHardwareSection></VirtualSystem>"
+                )
+            })
+            .collect();
+        format!(
+            "<Envelope xmlns='http://schemas.dmtf.org/ovf/envelope/1'>\
+             <References><File id='f' href='{href}'/></References>\
+             <DiskSection><Disk diskId='d' fileRef='f' capacity='8192' format='x'/></DiskSection>\
+             <VirtualSystemCollection id='c'>{systems}</VirtualSystemCollection></Envelope>"
+        )
+    }
+
+    #[test]
+    fn what_an_appliance_may_name() {
+        let outer = tempfile::tempdir().unwrap();
+        let dir = outer.path().join("ova");
+        fs::create_dir(&dir).unwrap();
+        fs::write(outer.path().join("outside.img"), [0; 4096]).unwrap();
+        fs::write(dir.join("inside.img"), [0; 4096]).unwrap();
+        std::os::unix::fs::symlink("../outside.img", dir.join("link.img")).unwrap();
+        let open = |href: &str, allow_outside| {
+            fs::write(dir.join("a.ovf"), descriptor(href, &["vm"])).unwrap();
+            let source = read(&dir, &Selection::default()).unwrap();
+            let machine = source.machine.unwrap();
+            assert_eq!(machine.memory, 3 << 30);
+            source
+                .appliance
+                .unwrap()
+                .disks(&machine, &ImageOptions { allow_outside }, outer.path())
+                .map_err(|error| format!("{error:#}"))
+        };
+        // As large as the descriptor says.
+        assert!(matches!(
+            open("inside.img", false).as_deref(),
+            Ok([SourceDisk::Stored {
+                format: Format::Raw,
+                size: 8192,
+                own_size: 4096,
+                ..
+            }])
+        ));
+        for href in ["../outside.img", "link.img"] {
+            let message = open(href, false).unwrap_err();
+            assert!(message.contains("--allow-outside"), "{message}");
+            open(href, true).unwrap();
+        }
+        for href in ["missing.img", "http://example.org/d.img"] {
+            open(href, false).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_choice_is_asked_for_and_contradictions_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.ovf");
+        let error = |text: &str, system: Option<&str>| {
+            fs::write(&path, text).unwrap();
+            let selection = Selection {
+                system: system.map(str::to_owned),
+                ..Selection::default()
+            };
+            read(&path, &selection)
+                .err()
+                .map(|error| format!("{error:#}"))
+        };
+        let two = descriptor("x", &["a", "b"]);
+        assert!(
+            error(&two, None)
+                .unwrap()
+                .contains("(a, b); choose one with --system")
+        );
+        assert!(error(&two, Some("c")).unwrap().contains("there are a, b"));
+        assert_eq!(error(&two, Some("b")), None);
+        let zero = two.replace("8192", "0");
+        let message = error(&zero, Some("b")).unwrap();
+        assert!(
+            message.contains("line 1") && message.contains("positive whole number"),
+            "{message}"
+        );
+    }
+}

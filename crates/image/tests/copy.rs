@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use refit_image::{Format, ImageError, Member, copy, qemu};
+use refit_image::{Format, ImageError, Member, Piece, copy, qemu};
 use support::{MIB, directory, qemu_img, qemu_io};
 
 fn wanted() -> bool {
@@ -143,4 +143,75 @@ fn a_copy_ends_when_it_is_not_wanted_or_finds_no_room() {
     )
     .unwrap_err();
     assert!(matches!(error, ImageError::Qemu { .. }), "{error}");
+}
+
+#[test]
+fn an_image_in_pieces_is_read_where_they_lie() {
+    let dir = directory();
+    let raw = dir.path().join("d.raw");
+    let mut content = vec![0_u8; 3 << 20];
+    for (index, byte) in content.iter_mut().enumerate().skip(1 << 20) {
+        *byte = u8::try_from((index * index / 128) % 256).unwrap();
+    }
+    fs::write(&raw, &content).unwrap();
+    let whole = dir.path().join("d.vmdk");
+    let options = ["-o", "subformat=streamOptimized"];
+    let [from, to] = [&raw, &whole].map(|path| path.to_str().unwrap());
+    qemu_img(&[
+        "convert", "-f", "raw", "-O", "vmdk", options[0], options[1], from, to,
+    ]);
+    let whole = fs::read(whole).unwrap();
+    // In one file, behind something else and in the wrong order.
+    let (size, path) = (512 * 100, dir.path().join("archive"));
+    let mut archive = vec![0xaa; 1024];
+    let mut pieces = Vec::new();
+    for (number, piece) in whole
+        .chunks(size)
+        .enumerate()
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+    {
+        let offset = archive.len() as u64;
+        archive.extend_from_slice(piece);
+        archive.resize(archive.len().next_multiple_of(512), 0);
+        let size = piece.len() as u64;
+        pieces.push((
+            number,
+            Piece {
+                path: path.clone(),
+                offset,
+                size,
+            },
+        ));
+    }
+    pieces.sort_by_key(|(number, _)| *number);
+    let pieces: Vec<Piece> = pieces.into_iter().map(|(_, piece)| piece).collect();
+    assert!(pieces.len() > 2);
+    fs::write(&path, archive).unwrap();
+    let list = dir.path().join("list");
+    let member = Member::probe_pieces(&pieces, "d.vmdk", &list).unwrap();
+    assert_eq!(
+        (member.format(), member.virtual_size()),
+        (Format::Vmdk, 3 << 20)
+    );
+    let copied = dir.path().join("copied.raw");
+    copy(
+        (member.filename(), Format::Vmdk),
+        (&copied, Format::Raw),
+        &mut |_| {},
+        &wanted,
+    )
+    .unwrap();
+    assert!(fs::read(&copied).unwrap() == content, "the same bytes");
+    let mut odd = pieces.clone();
+    odd[0].size -= 1;
+    let error = Member::probe_pieces(&odd, "d.vmdk", &list)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("cat NAME.0*"), "{error}");
+    let error = Member::probe_pieces(&pieces[1..], "d.vmdk", &list)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("neither sparse VMDK nor qcow2"), "{error}");
 }

@@ -228,7 +228,7 @@ fn what_is_no_archive() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.ova");
     for (content, words) in [
-        (b"".as_slice(), "is no OVA"),
+        (b"".as_slice(), "is empty"),
         (b"short", "is no OVA"),
         (&[b'x'; 2048], "is no OVA"),
         (&[0; 2048], "is no OVA"),

@@ -12,6 +12,8 @@ use crate::process::{self, as_root, capture, root};
 const PRODUCT: &[&str] = &[
     "libguestfs-dev",
     "libguestfs-xfs",
+    // Signatures of appliances.
+    "libssl-dev",
     "pkg-config",
     "virt-v2v",
     // virt-v2v copies with nbdcopy, but its package does not depend on it.

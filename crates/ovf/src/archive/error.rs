@@ -15,6 +15,12 @@ pub enum ArchiveError {
         /// The cause.
         source: io::Error,
     },
+    /// No such file.
+    #[error("{path} does not exist. Check the path", path = .0.display())]
+    Missing(PathBuf),
+    /// A file without content.
+    #[error("{path} is empty; fetch it again", path = .0.display())]
+    Empty(PathBuf),
     /// Neither an archive nor a descriptor.
     #[error("{path} is no OVA: it is neither a tar archive nor an .ovf file", path = .0.display())]
     NotOva(PathBuf),

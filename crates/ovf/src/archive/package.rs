@@ -1,7 +1,7 @@
 //! Opens a package and finds the files in it.
 
 use std::fs::{self, File as HostFile};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::name::{self, Href};
@@ -36,7 +36,11 @@ impl Package {
     ///
     /// If it is none of these, cannot be read, is damaged, or goes beyond the limits.
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
-        let kind = fs::metadata(path).map_err(io_error(path))?.file_type();
+        let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => ArchiveError::Missing(path.to_owned()),
+            _ => io_error(path)(error),
+        })?;
+        let kind = metadata.file_type();
         if kind.is_dir() {
             let (members, notes) = list(path)?;
             return Self::new(path, path, Kind::Directory, members, notes);
@@ -44,6 +48,9 @@ impl Package {
         // Opening a pipe would wait for a writer.
         if !kind.is_file() {
             return Err(ArchiveError::NotOva(path.to_owned()));
+        }
+        if metadata.len() == 0 {
+            return Err(ArchiveError::Empty(path.to_owned()));
         }
         if is_descriptor(&path.to_string_lossy()) {
             let dir = match path.parent() {
