@@ -1,24 +1,22 @@
 //! From questions and answers to the values of one deployment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::answers::{Answer, Answers, Origin};
-use super::distance::nearest;
-use super::macros::{Piece, pieces};
 use super::networks::IpAllocation;
 use super::nodes::{Node, nodes};
-use super::rules::{Kind, MAX_VALUE, Role, Rules};
+use super::rules::{Role, Rules};
 use super::violation::{Violation, Violations};
 use crate::{Envelope, Property};
 
 mod addresses;
+mod check;
+mod evaluate;
 mod remarks;
+mod unused;
 
 use addresses::Addresses;
-
-/// Macros may lead to macros so many times: each takes a place on the stack.
-const MAX_DEPTH: usize = 64;
 
 /// What is let through on request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -237,101 +235,6 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// Evaluates the macros of one value. `path` are the properties on the way to it.
-    fn evaluate(&mut self, index: usize, key: &str, path: &mut Vec<(usize, String)>) {
-        let Some(value) = self.values[index].get(key).filter(|value| value.open) else {
-            return;
-        };
-        let (text, property) = (value.text.clone(), value.property);
-        let mut result = String::new();
-        let mut secret = value.secret;
-        path.push((index, key.to_owned()));
-        for piece in pieces(&text) {
-            match piece {
-                Piece::Text(text) => result.push_str(text),
-                Piece::Key { whole, key } => match self.declared(index, key) {
-                    Some(owner)
-                        if path.len() > MAX_DEPTH || path.contains(&(owner, key.to_owned())) =>
-                    {
-                        let rule = format!("the macro {whole} leads back to itself, or nowhere");
-                        self.fail(index, property, "macro.unresolved", rule);
-                    }
-                    Some(owner) => {
-                        self.evaluate(owner, key, path);
-                        if let Some(value) = self.values[owner].get(key) {
-                            result.push_str(&value.text);
-                            secret |= value.secret;
-                        }
-                    }
-                    None if self.policy.literal_macros => result.push_str(whole),
-                    None => {
-                        let rule = format!(
-                            "the macro {whole} names no property; keep it as text with --literal-macros"
-                        );
-                        self.fail(index, property, "macro.unresolved", rule);
-                    }
-                },
-                Piece::Network {
-                    whole,
-                    role,
-                    network,
-                } => match self.addresses.setting(role, Some(network)) {
-                    Some(setting) => result.push_str(&setting),
-                    None if self.policy.literal_macros => result.push_str(whole),
-                    None => {
-                        let rule = format!(
-                            "nothing is known for the macro {whole}; give the network's settings in \
-                             [networks.{network:?}] of a file for --values"
-                        );
-                        self.fail(index, property, "macro.unresolved", rule);
-                    }
-                },
-            }
-            if result.len() > MAX_VALUE {
-                let rule = format!("its macros make more than {MAX_VALUE} bytes");
-                self.fail(index, property, "prop.too-long", rule);
-                break;
-            }
-        }
-        path.pop();
-        if let Some(value) = self.values[index].get_mut(key) {
-            value.text = result;
-            value.secret = secret;
-            value.rules.secret |= secret;
-            value.open = false;
-        }
-    }
-
-    /// The node whose property a macro means: its own, else of a collection around it.
-    fn declared(&self, index: usize, key: &str) -> Option<usize> {
-        let mut at = Some(index);
-        while let Some(index) = at {
-            if self.values[index].contains_key(key) {
-                return at;
-            }
-            at = self.nodes[index].parent;
-        }
-        None
-    }
-
-    fn check(&mut self) {
-        for index in 0..self.nodes.len() {
-            let node = self.nodes[index];
-            let mut seen = BTreeSet::new();
-            for property in node.properties() {
-                let key = property.qualified();
-                if !property.applies(self.configuration) || !seen.insert(key.clone()) {
-                    continue;
-                }
-                let Some(mut value) = self.values[index].get(&key).cloned() else {
-                    continue;
-                };
-                self.check_one(index, &mut value);
-                self.values[index].insert(key, value);
-            }
-        }
-    }
-
     /// What the network's settings say, where nobody else does.
     fn fill_in(&mut self, value: &mut Value<'_>) {
         let Some(network) = &value.rules.network else {
@@ -351,152 +254,6 @@ impl<'r> Run<'r> {
         {
             value.text = setting;
         }
-    }
-
-    fn check_one(&mut self, index: usize, value: &mut Value<'_>) {
-        let (property, rules) = (value.property, &value.rules);
-        let node = self.nodes[index];
-        for unknown in &rules.unknown {
-            let rule =
-                format!("{unknown:?} of its type or qualifiers is not understood, and not checked");
-            let warning = self.violation(index, property, "prop.rule-unknown", rule);
-            self.warnings.push(warning);
-        }
-        if value.text.is_empty() {
-            if property.user_configurable && !rules.takes_empty() {
-                let key = property.qualified();
-                let of = match self.nodes.len() {
-                    1 => String::new(),
-                    _ => format!(" (in [systems.{:?}] of it, if only this one)", node.id()),
-                };
-                let how = if rules.secret { "--property-file" } else { "--property" };
-                let value = if rules.secret { "PATH" } else { "VALUE" };
-                let rule =
-                    format!("it needs a value: {how} '{key}={value}', or a file for --values{of}");
-                self.fail(index, property, "prop.missing", rule);
-            } else if rules.kind == Kind::Boolean {
-                // What vSphere makes of it.
-                value.text = "False".to_owned();
-            }
-            return;
-        }
-        match rules.check(&value.text) {
-            Ok(normal) => {
-                if value.answer.is_some() {
-                    let found = remarks::remarks(&normal, rules.secret);
-                    let found = found
-                        .into_iter()
-                        .map(|(code, rule)| self.violation(index, property, code, rule));
-                    let found: Vec<_> = found.collect();
-                    self.warnings.extend(found);
-                }
-                value.text = normal;
-            }
-            Err(broken) => {
-                let (default, fixed) = (value.answer.is_none(), !property.user_configurable);
-                for one in broken {
-                    let rule = match default {
-                        true => format!("the descriptor's own value: {}", one.rule),
-                        false => one.rule,
-                    };
-                    let mut violation = self.violation(index, property, one.code, rule);
-                    violation.allowed = Some(rules.allowed());
-                    // What cannot be written is an error whoever gave it.
-                    let writable = !matches!(one.code, "prop.control" | "prop.too-long");
-                    if default && fixed && writable {
-                        self.warnings.push(violation);
-                    } else {
-                        self.errors.push(violation);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Answers to questions that nobody asks.
-    fn unused_answers(&mut self) {
-        let declared: BTreeSet<String> = self
-            .nodes
-            .iter()
-            .flat_map(Node::properties)
-            .map(Property::qualified)
-            .collect();
-        let answers = self.answers;
-        for key in answers.properties.keys() {
-            if !self.values.iter().any(|values| values.contains_key(key)) {
-                self.unused(key, None, &declared);
-            }
-        }
-        for (system, properties) in &answers.systems {
-            let Some(index) = self.nodes.iter().position(|node| node.id() == system) else {
-                let ids: Vec<&str> = self.nodes.iter().map(Node::id).collect();
-                self.errors.push(Violation {
-                    code: "system.unknown",
-                    rule: format!("there are answers for {system:?}, which the appliance has not"),
-                    allowed: Some(ids.join(", ")),
-                    ..Violation::default()
-                });
-                continue;
-            };
-            for key in properties.keys() {
-                if !self.values[index].contains_key(key) {
-                    self.unused(key, Some(system), &declared);
-                }
-            }
-        }
-        for key in answers.extra.keys().filter(|key| declared.contains(*key)) {
-            self.errors.push(Violation {
-                code: "prop.extra",
-                key: key.clone(),
-                rule: "the descriptor declares it, so it is no extra property; use --property"
-                    .to_owned(),
-                ..Violation::default()
-            });
-        }
-        for (key, answer) in &answers.extra {
-            let rules = Rules {
-                secret: true,
-                ..Rules::default()
-            };
-            for broken in rules.check(&answer.value).err().unwrap_or_default() {
-                self.errors.push(Violation {
-                    code: broken.code,
-                    key: key.clone(),
-                    rule: broken.rule,
-                    ..Violation::default()
-                });
-            }
-        }
-    }
-
-    fn unused(&mut self, key: &str, system: Option<&str>, declared: &BTreeSet<String>) {
-        let mut violation = Violation {
-            code: "prop.unknown",
-            key: key.to_owned(),
-            system: system.map(str::to_owned),
-            ..Violation::default()
-        };
-        if declared.contains(key) {
-            violation.code = "prop.configuration";
-            violation.rule = match self.configuration {
-                Some(id) if system.is_none() => {
-                    format!("it does not exist in the configuration {id:?}")
-                }
-                _ => "it belongs to another system".to_owned(),
-            };
-        } else {
-            let same_end = |one: &&String| {
-                one.rsplit('.').next() == Some(key) || one.split('.').any(|part| part == key)
-            };
-            let near = nearest(key, declared.iter().map(String::as_str));
-            let near = near.or_else(|| declared.iter().find(same_end).map(String::as_str));
-            violation.rule = match near {
-                Some(near) => format!("there is no such property; did you mean {near:?}?"),
-                None => "there is no such property; --extra sets one that the descriptor does not declare"
-                    .to_owned(),
-            };
-        }
-        self.errors.push(violation);
     }
 
     fn fail(&mut self, index: usize, property: &Property, code: &'static str, rule: String) {
