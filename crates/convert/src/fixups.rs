@@ -32,6 +32,7 @@ pub(crate) fn with_job<T>(
                 .into_iter()
                 .chain(run.options.nics.iter().cloned()),
         )?,
+        virtio_win: run.options.job.request.virtio_win.clone(),
     };
     let job = Job {
         request: &request,
