@@ -32,6 +32,7 @@ pub(crate) fn with_job<T>(
                 .into_iter()
                 .chain(run.options.nics.iter().cloned()),
         )?,
+        ..run.options.job.request.clone()
     };
     let job = Job {
         request: &request,
