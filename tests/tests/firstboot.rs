@@ -5,10 +5,11 @@ use std::fs;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use refit_tests::{Wine, firstboot};
+use refit_tests::{Wine, firstboot, must, refit, run, windows};
 
 const PROGRAM: &str = "refit-firstboot.exe";
 const FOLDER: &str = "C:\\Program Files\\refit\\firstboot";
@@ -532,7 +533,7 @@ fn rhsrvany_installs_and_removes_a_service() {
 
 /// The first network interface of this host with a static look: address, length and hardware address.
 fn host_interface() -> Option<(String, String)> {
-    let output = std::process::Command::new("ip")
+    let output = Command::new("ip")
         .args(["-4", "-o", "addr", "show", "scope", "global"])
         .output()
         .ok()?;
@@ -649,4 +650,53 @@ fn multi(text: &str) -> String {
         .map(|byte| format!("{byte:02x}"))
         .collect::<Vec<_>>()
         .join(",")
+}
+
+/// The real virt-v2v on a disk that it takes for Windows, on a host without `rhsrvany.exe`.
+#[test]
+fn virt_v2v_converts_windows_with_our_program_as_rhsrvany() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = windows(dir.path(), &["--release", "server-2019"]).unwrap();
+    // Names are enough for virt-v2v.
+    let drivers = dir.path().join("virtio-win");
+    for (driver, name) in [("viostor", "viostor"), ("NetKVM", "netkvm")] {
+        let folder = drivers.join(driver).join("2k19/amd64");
+        fs::create_dir_all(&folder).unwrap();
+        for end in ["sys", "inf", "cat"] {
+            fs::write(folder.join(format!("{name}.{end}")), "not a driver").unwrap();
+        }
+    }
+    let out = dir.path().join("out");
+    let converted = run(refit()
+        .args([
+            "convert", "--json", "--accel", "tcg", "--only", "console", "--out",
+        ])
+        .arg(&out)
+        .arg("--virtio-win")
+        .arg(&drivers)
+        .arg(&disk)
+        .env("VIRT_TOOLS_DATA_DIR", "/nonexistent"))
+    .unwrap();
+    assert_eq!(converted.code, Some(0), "{converted:?}");
+    let disk = fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.to_string_lossy().ends_with("-disk0.qcow2"))
+        .unwrap();
+    let found = dir.path().join("rhsrvany.exe");
+    let name = "/Program Files/Guestfs/Firstboot/rhsrvany.exe";
+    must(
+        Command::new("guestfish")
+            .args(["--ro", "-i", "-a"])
+            .arg(&disk)
+            .args(["download", name])
+            .arg(&found)
+            .env("LIBGUESTFS_BACKEND", "direct")
+            .env("LIBGUESTFS_BACKEND_SETTINGS", "force_tcg"),
+    )
+    .unwrap();
+    assert!(
+        fs::read(found).unwrap() == fs::read(firstboot("i686").unwrap()).unwrap(),
+        "virt-v2v has installed another program"
+    );
 }

@@ -255,9 +255,16 @@ fn look_alikes_stay() {
         "vmicvss",
         "vmicheartbeat",
     ];
-    for service in ["VMTools", "vmmouse", "vmvss", "b57nd60a", "vmwareBackup"]
-        .iter()
-        .chain(&hyper_v)
+    for service in [
+        "VMTools",
+        "vmmouse",
+        "vmvss",
+        "b57nd60a",
+        "vmwareBackup",
+        "vnetflt",
+    ]
+    .iter()
+    .chain(&hyper_v)
     {
         assert!(
             system
@@ -284,6 +291,10 @@ fn look_alikes_stay() {
         .unwrap();
     assert!(run.value("VMware Tools").is_some());
     assert!(guest.has("Windows/System32/drivers/vmbus.sys"));
+    assert!(
+        guest.has("Windows/System32/drivers/vnetflt.sys"),
+        "the network stack is bound to it"
+    );
     assert!(guest.has("Program Files/Contoso/VMware/VMware Tools/backup.exe"));
 }
 

@@ -65,9 +65,10 @@ pub(crate) fn decide(
         let Some(services) = system.key(&set.key("Services")) else {
             continue;
         };
+        let bound = bound(system, &set);
         for key in services.subkeys() {
             let service = key.name();
-            match decide_one(&key, &service, survey) {
+            match decide_one(&key, &service, &bound, survey) {
                 Decision::Remove => {
                     edits.delete_key(&HiveName::System, &set.key(&format!("Services\\{service}")));
                     set.removed.insert(service.to_lowercase());
@@ -97,7 +98,12 @@ pub(crate) fn decide(
     sets
 }
 
-fn decide_one(key: &Key<'_>, name: &str, survey: &Survey<'_>) -> Decision {
+fn decide_one(
+    key: &Key<'_>,
+    name: &str,
+    bound: &BTreeSet<String>,
+    survey: &Survey<'_>,
+) -> Decision {
     if survey.signatures.keeps(name) {
         return Decision::Keep;
     }
@@ -119,6 +125,10 @@ fn decide_one(key: &Key<'_>, name: &str, survey: &Survey<'_>) -> Decision {
         if others {
             return Decision::Doubt("another product has this driver, too".to_owned());
         }
+    }
+    if bound.contains(&name.to_lowercase()) {
+        let why = "the network stack has a component of it, which only Windows itself can unbind";
+        return Decision::Doubt(why.to_owned());
     }
     if key.value("Type").is_none() && key.value("ImagePath").is_none() {
         // What uninstallers and installers of driver packages leave: nothing that could be started.
@@ -146,6 +156,21 @@ fn decide_one(key: &Key<'_>, name: &str, survey: &Survey<'_>) -> Decision {
         }
         None => Decision::Doubt("its program is not known".to_owned()),
     }
+}
+
+/// The services of the network's clients, protocols and filters, in lower case: each is bound to others in
+/// `Control\Network\Config`, whose form is Windows's own.
+fn bound(system: &Hive, set: &ControlSet) -> BTreeSet<String> {
+    let network = set.key("Control\\Network");
+    let classes = reg::names(system, &network);
+    let components = classes
+        .iter()
+        .filter_map(|class| system.key(&format!("{network}\\{class}")));
+    let components = components.flat_map(|class| class.subkeys());
+    components
+        .filter_map(|component| reg::text(&component.subkey("Ndi")?, "Service"))
+        .map(|service| service.to_lowercase())
+        .collect()
 }
 
 /// The file that a service runs. A driver without one is in the folder of drivers, under its own name

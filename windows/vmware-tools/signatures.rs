@@ -153,7 +153,7 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     pattern[p..].iter().all(|&c| c == '*')
 }
 
-/// Whether one of `patterns` [matches](matches) `name`.
+/// Whether one of `patterns` [matches](fn@matches)(matches) `name`.
 pub(crate) fn any(patterns: &[String], name: &str) -> bool {
     patterns.iter().any(|pattern| matches(pattern, name))
 }

@@ -68,6 +68,20 @@ fn system() -> Vec<u8> {
     hive.into_bytes()
 }
 
+/// A directory that leads to another ([MS-FSCC] 2.1.2.5).
+fn junction(target: &str) -> Vec<u8> {
+    let name: Vec<u8> = target.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let len = name.len() as u16;
+    let mut data = 0xa000_0003_u32.to_le_bytes().to_vec();
+    // Length, reserved; substitute name and print name, each with offset and length.
+    for field in [8 + len + 4, 0, 0, len, len + 2, 0] {
+        data.extend(field.to_le_bytes());
+    }
+    data.extend(name);
+    data.extend([0; 4]);
+    data
+}
+
 type Found = BTreeMap<GuestPath, (Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>, (i64, i64))>;
 
 /// Every path with content, attributes and time.
@@ -83,6 +97,7 @@ fn everything(backend: &GuestfsBackend) -> Found {
                     pending.push(path.clone());
                     Vec::new()
                 }
+                refit_engine::backend::FileKind::Symlink => backend.read_link(&path).unwrap(),
                 _ => backend.read(&path).unwrap(),
             };
             let xattrs = backend.xattrs(&path).unwrap();
@@ -138,7 +153,25 @@ fn on_ntfs() {
          setfattr -n system.ntfs_acl -v 0x$(getfattr -e hex -n system.ntfs_acl /sysroot/Windows 2>/dev/null \
          | sed -n 's/^system.ntfs_acl=0x//p' | sed 's/ff011f00/a9001200/') old.sys",
     );
+    handle.mkdir("/Junction").unwrap();
+    let reparse: String = junction("\\??\\C:\\Windows")
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    sh(
+        &handle,
+        &format!("setfattr -h -n system.ntfs_reparse_data -v 0x{reparse} /sysroot/Junction 2>&1"),
+    );
+    // The kernel remembers that it was a directory.
+    handle.umount_all().unwrap();
+    handle.mount("/dev/sda1", "/").unwrap();
     let mut backend = GuestfsBackend::new(handle, "disk.img".to_owned());
+    let guest = Guest::inspect(&backend, &Hints::default()).unwrap();
+    assert_eq!(
+        guest.resolve(&"/junction/SYSTEM32".into()).unwrap(),
+        Some("/Windows/System32".into())
+    );
+    drop(guest);
     let hive = "/Windows/System32/config/SYSTEM".into();
     let clock = Instant::now();
     backend.write(&hive, &system()).unwrap();

@@ -288,7 +288,11 @@ mod tests {
             let Verdict::Change { changes, .. } = verdict else {
                 panic!("{files:?}: {verdict:?}");
             };
-            let paths: Vec<String> = changes.iter().map(|c| c.path().to_string()).collect();
+            let paths: Vec<String> = changes
+                .iter()
+                .filter_map(|c| c.path())
+                .map(ToString::to_string)
+                .collect();
             assert_eq!(
                 paths[..2],
                 [

@@ -120,9 +120,15 @@ impl Backend for GuestfsBackend {
         for entry in found {
             let kind = match entry.file_type {
                 // Some file systems do not keep the type in the directory.
-                FileType::Unknown => match self.lstat(&path.join(&entry.name))? {
-                    Some(stat) => stat.kind,
-                    None => continue,
+                FileType::Unknown => match self.lstat(&path.join(&entry.name)) {
+                    Ok(Some(stat)) => stat.kind,
+                    Ok(None) => continue,
+                    // A kind of reparse point that ntfs-3g does not know must not hide its neighbours.
+                    Err(error) if self.is_on_ntfs() => {
+                        tracing::debug!("{error:#}");
+                        FileKind::Other
+                    }
+                    Err(error) => return Err(error),
                 },
                 known => kind(known),
             };
@@ -136,9 +142,14 @@ impl Backend for GuestfsBackend {
     }
 
     fn read_link(&self, path: &GuestPath) -> anyhow::Result<Vec<u8>> {
-        self.handle
+        let target = self
+            .handle
             .readlink(path.as_bytes())
-            .with_context(|| format!("reading symbolic link {path}"))
+            .with_context(|| format!("reading symbolic link {path}"))?;
+        if self.is_on_ntfs() {
+            return Ok(ntfs::in_guest(target));
+        }
+        Ok(target)
     }
 
     fn read_many(

@@ -1,8 +1,9 @@
 //! The machine as a whole: folders, files that outlive power loss, restarts.
 
 use std::ffi::c_void;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::windows::fs::{MetadataExt, OpenOptionsExt};
 use std::os::windows::io::AsRawHandle;
 use std::path::Path;
 use std::ptr::{null, null_mut};
@@ -14,6 +15,8 @@ const DELAY_UNTIL_REBOOT: u32 = 4;
 const WRITE_THROUGH: u32 = 8;
 const SE_FILE_OBJECT: u32 = 1;
 const PROTECTED_DACL: u32 = 4 | 0x8000_0000;
+/// `FILE_ATTRIBUTE_REPARSE_POINT`: a link, a junction, a mount point
+const REPARSE_POINT: u32 = 0x400;
 const TOKEN_ADJUST_QUERY: u32 = 0x20 | 0x8;
 const SE_PRIVILEGE_ENABLED: u32 = 2;
 /// No crash dialogs and no "insert a disk": nobody is there to answer.
@@ -115,8 +118,23 @@ pub fn remove_at_restart(path: &Path) -> io::Result<()> {
     check(unsafe { MoveFileExW(path.as_ptr(), null(), DELAY_UNTIL_REBOOT) })
 }
 
-/// Leaves a folder and all below to the system and to administrators; others may read.
+/// Leaves a folder and all below to the system and to administrators; others may read. Each file has
+/// its own list replaced: what is inherited only adds to what a file says itself. Links are not followed.
 pub fn protect(path: &Path) -> io::Result<()> {
+    let meta = fs::symlink_metadata(path)?;
+    if meta.file_attributes() & REPARSE_POINT != 0 {
+        return Ok(());
+    }
+    protect_one(path)?;
+    if meta.is_dir() {
+        for entry in fs::read_dir(path)? {
+            protect(&entry?.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn protect_one(path: &Path) -> io::Result<()> {
     let text = wide("D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;0x1200a9;;;BU)");
     let mut descriptor = null_mut();
     // SAFETY: the text ends with zero; the result is freed below.
@@ -201,6 +219,8 @@ pub fn write_serial(text: &str) -> io::Result<()> {
     let mut port = OpenOptions::new()
         .read(true)
         .write(true)
+        // A serial port has one user at a time.
+        .share_mode(0)
         .open("\\\\.\\COM1")?;
     // Read interval, multiplier, constant; write multiplier, constant; in milliseconds.
     let timeouts = [0, 0, 0, 0, 2000];

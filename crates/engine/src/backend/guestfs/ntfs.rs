@@ -35,6 +35,16 @@ pub(super) fn is_ntfs(name: &[u8]) -> bool {
     name.starts_with(b"system.ntfs_")
 }
 
+/// The target of a link as the guest has it: ntfs-3g puts the place where it is mounted before that of a
+/// junction.
+pub(super) fn in_guest(target: Vec<u8>) -> Vec<u8> {
+    match target.strip_prefix(b"/sysroot") {
+        Some([]) => b"/".to_vec(),
+        Some(rest) if rest.starts_with(b"/") => rest.to_vec(),
+        _ => target,
+    }
+}
+
 impl GuestfsBackend {
     /// Whether the guest's root is NTFS.
     pub(super) fn is_on_ntfs(&self) -> bool {
@@ -243,6 +253,18 @@ fn length(bytes: usize) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn junctions_lead_to_places_in_the_guest() {
+        for (target, expected) in [
+            ("/sysroot/Users", "/Users"),
+            ("/sysroot", "/"),
+            ("/sysroots/x", "/sysroots/x"),
+            ("../Users", "../Users"),
+        ] {
+            assert_eq!(in_guest(target.into()), expected.as_bytes(), "{target}");
+        }
+    }
 
     #[test]
     fn times_are_counted_from_1601() {

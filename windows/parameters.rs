@@ -1,0 +1,15 @@
+//! The values of a fixup's parameters: what the user gives, else the default in its `fixup.toml`.
+
+use refit_engine::{Info, Request};
+
+/// The text of a parameter of type string; empty if it has neither value nor default.
+pub(crate) fn text<'r>(info: &'r Info, request: &'r Request, name: &str) -> &'r str {
+    let given = request
+        .parameters
+        .get(&info.id)
+        .and_then(|given| given.get(name));
+    given
+        .or_else(|| info.parameters.get(name)?.default.as_ref())
+        .and_then(toml::Value::as_str)
+        .unwrap_or_default()
+}
