@@ -34,7 +34,11 @@ fn build_into(out: &Path) -> anyhow::Result<Vec<PathBuf>> {
         // A program that is there is whole, whoever reads it meanwhile.
         let staged = tempfile::tempdir_in(out)?;
         let name = format!("refit-firstboot-{arch}.exe");
-        run(Command::new(RUSTC)
+        let mut rustc = Command::new(RUSTC);
+        if arch == "i686" {
+            rustc.arg("--sysroot").arg(setup::windows_std_32()?);
+        }
+        run(rustc
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("LC_ALL", "C.UTF-8")

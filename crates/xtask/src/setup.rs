@@ -1,7 +1,7 @@
 //! Installing what a fresh Debian 12 machine lacks.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
@@ -59,14 +59,18 @@ const TESTS: &[&str] = &[
 const FIRSTBOOT: &[&str] = &[
     "gcc-mingw-w64-i686",
     "gcc-mingw-w64-x86-64",
-    "libstd-rust-dev-windows",
-    // Rust's library for 32-bit Windows; Debian has it in the package of its 32-bit x86 port.
-    "libstd-rust-dev-windows:i386",
+    WINDOWS_STD,
     "rustc",
     "wine64",
 ];
 /// qemu comes as one set from one suite: its parts refuse each other's versions.
 const QEMU: &[&str] = &["qemu-system-x86", "qemu-utils"];
+
+/// Rust's library for Windows, of Debian's own compiler.
+const WINDOWS_STD: &str = "libstd-rust-dev-windows";
+
+/// Debian's own keys.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Installs what the first-boot service needs.
 pub fn firstboot_if_needed() -> anyhow::Result<()> {
@@ -76,21 +80,87 @@ pub fn firstboot_if_needed() -> anyhow::Result<()> {
             missing.push(package);
         }
     }
-    if missing.is_empty() {
-        return Ok(());
+    if !missing.is_empty() {
+        println!("Installing with apt: {}", missing.join(" "));
+        require_debian()?;
+        apt(&["update"])?;
+        apt(&[
+            &["install", "--yes", "--no-install-recommends"],
+            missing.as_slice(),
+        ]
+        .concat())?;
     }
-    println!("Installing with apt: {}", missing.join(" "));
-    require_debian()?;
-    let foreign = capture(Command::new("dpkg").arg("--print-foreign-architectures"))?;
-    if !foreign.lines().any(|architecture| architecture == "i386") {
-        process::run(as_root("dpkg").args(["--add-architecture", "i386"]))?;
+    windows_std_32().map(drop)
+}
+
+/// Gives the directory (rustc's `--sysroot`) with Rust's library for 32-bit Windows, of the version of the
+/// installed one. Debian has it in the package of its own 32-bit port: it is fetched and unpacked below `target`
+/// with an apt of its own, because a second architecture is nothing to force on a machine.
+pub fn windows_std_32() -> anyhow::Result<PathBuf> {
+    let version = installed_version(WINDOWS_STD)?.with_context(|| {
+        format!("{WINDOWS_STD} is not installed; `cargo xtask setup` installs it")
+    })?;
+    let dir = root().join("target/windows-std-32").join(&version);
+    let sysroot = dir.join("root/usr");
+    if sysroot.exists() {
+        return Ok(sysroot);
     }
+    println!("Fetching {WINDOWS_STD} of i386 into {}", dir.display());
+    let uri = mirror("Debian", "bookworm")?.context("no Debian 12 mirror is configured for apt")?;
+    for name in ["lists/partial", "cache/archives/partial"] {
+        fs::create_dir_all(dir.join(name)).with_context(|| format!("making {}", dir.display()))?;
+    }
+    let dir = dir
+        .canonicalize()
+        .with_context(|| format!("finding {}", dir.display()))?;
+    let key = match Path::new(KEYRING).exists() {
+        true => format!(" signed-by={KEYRING}"),
+        false => String::new(),
+    };
+    let sources = dir.join("sources.list");
+    fs::write(
+        &sources,
+        format!("deb [arch=i386{key}] {uri} bookworm main\n"),
+    )
+    .with_context(|| format!("writing {}", sources.display()))?;
+    let settings = dir.join("apt.conf");
+    fs::write(
+        &settings,
+        format!(
+            "APT::Architecture \"i386\";\nAPT::Architectures \"i386\";\nAPT::Sandbox::User \"root\";\n\
+             Acquire::Languages \"none\";\nDir::Etc::sourcelist \"{0}/sources.list\";\n\
+             Dir::Etc::sourceparts \"-\";\nDir::State::lists \"{0}/lists\";\nDir::Cache \"{0}/cache\";\n",
+            dir.display()
+        ),
+    )
+    .with_context(|| format!("writing {}", settings.display()))?;
+    let apt = |arguments: &[&str]| {
+        process::run(
+            Command::new("apt-get")
+                .arg("-q")
+                .args(arguments)
+                .env("APT_CONFIG", &settings)
+                .current_dir(&dir),
+        )
+    };
     apt(&["update"])?;
-    apt(&[
-        &["install", "--yes", "--no-install-recommends"],
-        missing.as_slice(),
-    ]
-    .concat())
+    apt(&["download", &format!("{WINDOWS_STD}={version}")])?;
+    let package = fs::read_dir(&dir)
+        .with_context(|| format!("listing {}", dir.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .with_context(|| format!("apt-get left no package in {}", dir.display()))?;
+    // What is there is whole.
+    let staged = dir.join("unpacked");
+    process::run(
+        Command::new("dpkg-deb")
+            .arg("-x")
+            .arg(&package)
+            .arg(&staged),
+    )?;
+    fs::rename(&staged, dir.join("root"))
+        .with_context(|| format!("renaming {}", staged.display()))?;
+    Ok(sysroot)
 }
 
 /// Installs what is missing, after saying what that is.
@@ -235,7 +305,6 @@ fn require_debian() -> anyhow::Result<()> {
 /// Adds the backports suite beside the release's own, from the same mirror; tells whether it had to.
 fn enable_backports() -> anyhow::Result<bool> {
     const SOURCE: &str = "/etc/apt/sources.list.d/refit-backports.sources";
-    const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
     if mirror("Debian Backports", "bookworm-backports")?.is_some() || Path::new(SOURCE).exists() {
         return Ok(false);
     }

@@ -104,13 +104,18 @@ const ALONE: [&str; 1] = ["crates/v2v: real"];
 
 /// The programs of tests that start machines. Those that take longest come first, so that in the
 /// end no lane waits long for the other.
-const LONGEST_FIRST: [&str; 6] = [
+const LONGEST_FIRST: [&str; 11] = [
     "matrix",
-    "fix",
+    "appliance",
+    "windows_drivers",
+    "firstboot",
     "own_engine",
     "bad_input",
     "boot",
+    "interrupt",
     "convert",
+    "fix",
+    "trees",
 ];
 
 /// Builds refit and all integration tests in one go, and gives the programs. Started by `cargo test`
