@@ -27,18 +27,23 @@ impl Fixup for WindowsClock {
     }
 
     fn plan(&self, guest: &Guest<'_>, request: &Request) -> anyhow::Result<Proposal> {
-        let wanted = match parameters::text(self.info(), request, "clock") {
+        let asked = parameters::text(self.info(), request, "clock");
+        let wanted = match asked {
             "keep" => None,
-            "utc" => Some(true),
+            "utc" | "auto" => Some(true),
             "localtime" => Some(false),
             other => bail!(
-                "windows-clock.clock is {other:?} instead of \"utc\", \"localtime\" or \"keep\""
+                "windows-clock.clock is {other:?} instead of \"utc\", \"localtime\", \"auto\" or \"keep\""
             ),
         };
         let Some(windows) = &guest.facts().windows else {
             let reason = "the guest is no Windows".to_owned();
             return Ok(Verdict::NotApplicable { reason }.into());
         };
+        if asked == "auto" && windows.major < 6 {
+            let reason = "Windows before Vista needs a clock on local time".to_owned();
+            return Ok(Verdict::NotApplicable { reason }.into());
+        }
         let Some(system) = guest.hive(&HiveName::System)? else {
             let reason = "the guest has no SYSTEM hive".to_owned();
             return Ok(Verdict::NotApplicable { reason }.into());

@@ -247,6 +247,28 @@ pub struct FixupArgs {
     /// $VIRTIO_WIN_DIR, /usr/share/virtio-win]
     #[arg(long, value_name = "PATH")]
     pub virtio_win: Option<PathBuf>,
+    /// The bus that a Windows guest's disks will be on (`--set windows-virtio.bus=BUS`)
+    #[arg(long, value_enum)]
+    pub bus: Option<VirtioBus>,
+}
+
+/// virtio's two kinds of disks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VirtioBus {
+    /// One device for each disk
+    VirtioBlk,
+    /// A controller with disks on it
+    VirtioScsi,
+}
+
+impl VirtioBus {
+    /// As virt-v2v and the fixup `windows-virtio` call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::VirtioBlk => "virtio-blk",
+            Self::VirtioScsi => "virtio-scsi",
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,10 +1,25 @@
 //! The fixups of a conversion: what they are asked with.
 
 use refit_engine::target::Settings;
-use refit_engine::{Job, Request, nic};
+use refit_engine::{Job, Report, Request, VerdictKind, nic};
 use refit_machine::Machine;
 
 use crate::{Run, Stage, hardware};
+
+/// Tells Windows what the machine's clock shows.
+const CLOCK: &str = "windows-clock";
+
+/// Whether the guest now takes the machine's clock for UTC, which KubeVirt's always is, although it is a
+/// Windows. Not if the user has said what its clock shows.
+pub(crate) fn runs_on_utc(run: &Run<'_>, report: &Report) -> bool {
+    let asked = &run.options.job.request.parameters;
+    let kept = asked.get(CLOCK).and_then(|ours| ours.get("clock"));
+    let is_utc = kept.is_none_or(|kept| matches!(kept.as_str(), Some("auto" | "utc")));
+    let found = report.fixups.iter().find(|fixup| fixup.id == CLOCK);
+    is_utc
+        && found
+            .is_some_and(|fixup| matches!(fixup.verdict, VerdictKind::Change | VerdictKind::Fine))
+}
 
 /// Calls `action` with the settings and the job of `run`, whose NICs are those of `machine`.
 ///
@@ -25,6 +40,10 @@ pub(crate) fn with_job<T>(
         ours.entry("keep".to_owned())
             .or_insert(toml::Value::Boolean(false));
     }
+    let clock = parameters.entry(CLOCK.to_owned()).or_default();
+    clock
+        .entry("clock".to_owned())
+        .or_insert(toml::Value::String("auto".to_owned()));
     let request = Request {
         parameters,
         nics: nic::merge(

@@ -189,7 +189,7 @@ pub fn convert(
             },
         }
     }
-    let made = match made {
+    let mut made = match made {
         Some(made) => made,
         None => {
             if let Some(fallback) = &fallback {
@@ -198,6 +198,11 @@ pub fn convert(
             own::convert(&run, fallback.as_ref(), settings, observer)?
         }
     };
+    if let Some(report) = &made.fixups
+        && fixups::runs_on_utc(&run, report)
+    {
+        made.machine.clock_localtime = false;
+    }
     observer(Stage::Package);
     package::publish(run, made, fallback, start)
 }

@@ -6,13 +6,13 @@ use std::path::Path;
 use refit_convert::{Choice, Conversion, Options, Stage};
 use refit_engine::{Job, disks};
 use refit_v2v::{
-    CancelToken, ConvertError, ConvertOptions, Environment, Event, Input, ParseKeyError, Phase,
-    Root, Tools,
+    BlockDriver, CancelToken, ConvertError, ConvertOptions, Environment, Event, Input,
+    ParseKeyError, Phase, Root, Tools,
 };
 
 use super::ova::answers;
 use super::{guest, plan, request};
-use crate::args::{ConvertArgs, Engine, InputKind, OutputFormat};
+use crate::args::{ConvertArgs, Engine, InputKind, OutputFormat, VirtioBus};
 use crate::catalogue::Catalogue;
 use crate::interrupt::Interrupt;
 use crate::output::{Exit, Output, UsageError};
@@ -99,6 +99,10 @@ fn v2v_options(args: &ConvertArgs) -> anyhow::Result<ConvertOptions> {
         .map(|key| key.parse())
         .collect::<Result<_, _>>()
         .map_err(|error: ParseKeyError| UsageError(format!("--key: {error}")))?;
+    options.settings.block_driver = args.fixups.bus.map(|bus| match bus {
+        VirtioBus::VirtioBlk => BlockDriver::VirtioBlk,
+        VirtioBus::VirtioScsi => BlockDriver::VirtioScsi,
+    });
     if let Some(device) = &args.open.os_device {
         options.settings.root = Root::Device(device.clone());
     }

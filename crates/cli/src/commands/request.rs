@@ -100,6 +100,10 @@ fn parameters(args: &FixupArgs, catalogue: &[&dyn Fixup]) -> anyhow::Result<Para
             given
         }
     };
+    if let Some(bus) = args.bus {
+        let drivers = parameters.entry("windows-virtio".to_owned()).or_default();
+        drivers.insert("bus".to_owned(), bus.name().into());
+    }
     for text in &args.set {
         let usage = |error: String| UsageError(format!("--set {text}: {error}"));
         let (name, value) = text
