@@ -109,7 +109,7 @@ pub struct AnswerArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum IpAllocation {
-    /// The answers, and the addresses of [networks] in a file for --values
+    /// The answers, and the addresses of `[networks]` in a file for --values
     Fixed,
     /// A DHCP server; addresses that are not given stay empty
     Dhcp,
