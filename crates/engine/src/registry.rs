@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use crate::change::Change;
 use crate::path::GuestPath;
 
-/// One hive of a Windows guest's registry ("Registry Hives", Win32 documentation). A [`Change`](crate::Change)
+/// One hive of a Windows guest's registry ("Registry Hives", Win32 documentation). A [`Change`]
 /// names a key by its hive and its path from the hive's root, without the name under which a running
 /// Windows mounts it: `ControlSet001\Services\viostor` in `SYSTEM`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -53,7 +53,7 @@ pub(crate) fn seal(block: &mut [u8]) {
 
 /// Refuses what is not the base block of a primary file that can be read here, before its contents matter.
 ///
-/// Neither the checksum nor the sequence numbers are looked at: see [`is_dirty`].
+/// Neither the checksum nor the sequence numbers are looked at: see `is_dirty`.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), HiveError> {
     if bytes.len() < SIZE || !bytes.starts_with(b"regf") {
         return Err(HiveError::NotAHive("it does not begin with a base block"));

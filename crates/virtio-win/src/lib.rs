@@ -2,7 +2,7 @@
 //!
 //! A driver is chosen by what its INF file says of itself, not by the folder that it lies in:
 //! [`Inf`] reads the text, [`Package`] what it means to Plug and Play, [`Source`] holds all
-//! packages of an ISO or a directory, and [`choose`] takes the best of each for one Windows.
+//! packages of an ISO or a directory, and [`choose()`] takes the best of each for one Windows.
 //! Nothing here knows a guest: facts go in, packages and bytes come out.
 
 #![forbid(unsafe_code)]
