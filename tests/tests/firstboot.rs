@@ -9,7 +9,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use refit_tests::{Wine, firstboot, must, refit, run, windows};
+use refit_tests::{Wine, firstboot, must, refit, root, run, windows};
 
 const PROGRAM: &str = "refit-firstboot.exe";
 const FOLDER: &str = "C:\\Program Files\\refit\\firstboot";
@@ -657,14 +657,14 @@ fn multi(text: &str) -> String {
 fn virt_v2v_converts_windows_with_our_program_as_rhsrvany() {
     let dir = tempfile::tempdir().unwrap();
     let disk = windows(dir.path(), &["--release", "server-2019"]).unwrap();
-    // Names are enough for virt-v2v.
+    // virt-v2v goes by the names of folders.
     let drivers = dir.path().join("virtio-win");
-    for (driver, name) in [("viostor", "viostor"), ("NetKVM", "netkvm")] {
-        let folder = drivers.join(driver).join("2k19/amd64");
-        fs::create_dir_all(&folder).unwrap();
-        for end in ["sys", "inf", "cat"] {
-            fs::write(folder.join(format!("{name}.{end}")), "not a driver").unwrap();
-        }
+    for driver in ["viostor", "NetKVM"] {
+        let to = drivers.join(driver).join("2k19");
+        fs::create_dir_all(&to).unwrap();
+        let from = root().join("crates/virtio-win/testdata/virtio-win");
+        let from = from.join(driver).join("w10/amd64");
+        must(Command::new("cp").arg("-r").args([&from, &to])).unwrap();
     }
     let out = dir.path().join("out");
     let converted = run(refit()

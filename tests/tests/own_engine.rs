@@ -44,7 +44,11 @@ fn names(dir: &Path) -> Vec<String> {
 
 fn assert_network_kept(booted: &Value) {
     let nic = &booted["nics"][0];
-    assert_eq!((&nic["mac"], &nic["name"]), (&MAC.into(), &"ens192".into()));
+    assert_eq!(
+        (&nic["mac"], &nic["name"]),
+        (&MAC.into(), &"ens192".into()),
+        "{booted:#}"
+    );
     assert_eq!(nic["driver"], "virtio_net");
     let addresses = nic["addresses"].as_array().unwrap();
     assert!(addresses.contains(&"10.0.2.15/24".into()), "{booted:#}");

@@ -29,29 +29,29 @@ pub(crate) struct Shell<'s, 'c> {
 }
 
 impl<'s, 'c> Shell<'s, 'c> {
-    /// Answers a login prompt that is on the console.
+    /// Answers a login prompt that is on the console. On a busy host agetty's or login's own time may run
+    /// out, or a service's line may fall into an answer: then the next prompt is answered.
     ///
     /// # Errors
-    /// [`Stop::Guest`] if the guest refuses or does not answer.
+    /// [`Stop::Guest`] if the guest refuses or does not answer, twice.
     pub fn log_in(serial: &'s mut Serial<'c>, login: &Login) -> Result<Self, Stop> {
-        serial.send(&login.user)?;
-        await_password_prompt(serial)?;
-        serial.send(&login.password)?;
-
-        let mut shell = Self {
-            serial,
-            nonce: nonce(),
-            commands: 0,
+        let (nonce, commands) = match enter(serial, login) {
+            Err(Stop::Guest(reason)) => {
+                tracing::warn!("{reason}; logging in again");
+                serial.send("")?;
+                serial.wait("login prompt", Instant::now() + STEP, |console| {
+                    let partial = console.partial();
+                    partial.trim_end().ends_with("login:").then_some(())
+                })?;
+                enter(serial, login)?
+            }
+            entered => entered?,
         };
-        shell.reach(&login.user)?;
-        // One known shell, without prompt, echo, start-up file and kernel messages in between.
-        shell
-            .serial
-            .send("exec env -u ENV PS1= PS2= TERM=dumb PATH=\"$PATH:/usr/sbin:/sbin\" /bin/sh")?;
-        shell.reach(&login.user)?;
-        shell.serial.send("stty -echo; dmesg -n 1 2>/dev/null")?;
-        shell.reach(&login.user)?;
-        Ok(shell)
+        Ok(Self {
+            serial,
+            nonce,
+            commands,
+        })
     }
 
     /// Types a mark until the shell prints it.
@@ -143,6 +143,28 @@ impl<'s, 'c> Shell<'s, 'c> {
         let rest = format!("{}-{}-{what}", self.nonce, self.commands);
         (format!("REFIT\"\"-{rest}"), format!("REFIT-{rest}"))
     }
+}
+
+/// From the login prompt to a known shell; its nonce, and how many commands it has had.
+fn enter(serial: &mut Serial<'_>, login: &Login) -> Result<(String, u32), Stop> {
+    serial.send(&login.user)?;
+    await_password_prompt(serial)?;
+    serial.send(&login.password)?;
+
+    let mut shell = Shell {
+        serial,
+        nonce: nonce(),
+        commands: 0,
+    };
+    shell.reach(&login.user)?;
+    // One known shell, without prompt, echo, start-up file and kernel messages in between.
+    shell
+        .serial
+        .send("exec env -u ENV PS1= PS2= TERM=dumb PATH=\"$PATH:/usr/sbin:/sbin\" /bin/sh")?;
+    shell.reach(&login.user)?;
+    shell.serial.send("stty -echo; dmesg -n 1 2>/dev/null")?;
+    shell.reach(&login.user)?;
+    Ok((shell.nonce, shell.commands))
 }
 
 /// Text that no program in the guest prints by chance.
