@@ -180,15 +180,24 @@ impl Watched {
             .collect()
     }
 
-    /// What is in its temporary directory.
+    /// What is in its temporary directory, but for a file of qemu's own: it makes one (`vl.XXXXXX`) for the
+    /// appliance's root and removes its name at once, and a signal may fall in between.
     ///
     /// # Errors
     /// If that cannot be read.
     pub fn temporary_files(&self) -> anyhow::Result<Vec<PathBuf>> {
-        fs::read_dir(self.dir.join("tmp"))
-            .context("reading its temporary directory")?
-            .map(|entry| Ok(entry?.path()))
-            .collect()
+        let is_qemus = |path: &Path| {
+            path.file_name()
+                .is_some_and(|name| name.as_encoded_bytes().starts_with(b"vl."))
+        };
+        let entries =
+            fs::read_dir(self.dir.join("tmp")).context("reading its temporary directory")?;
+        let mut files = Vec::new();
+        for entry in entries {
+            files.push(entry.context("reading its temporary directory")?.path());
+        }
+        files.retain(|path| !is_qemus(path));
+        Ok(files)
     }
 }
 
