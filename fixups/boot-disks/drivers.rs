@@ -92,7 +92,14 @@ pub(super) fn plan(guest: &Guest<'_>) -> anyhow::Result<Part> {
                 added.extend(modules);
             }
             Outcome::Rebuild { why, modules } => {
-                match rebuild::rehearse(guest, tool, kernel, &real, &modules)? {
+                match rebuild::rehearse(
+                    guest,
+                    tool,
+                    kernel,
+                    &real,
+                    &modules,
+                    &mut part.warnings,
+                )? {
                     Ok(changes) => {
                         part.reasons
                             .push(format!("{path} {why}, so the guest's own tool builds it anew"));

@@ -16,7 +16,8 @@ use super::tool::Tool;
 /// Emulated, with a slow compressor, on a busy host.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// The changes that the tool makes, or why it is no help.
+/// The changes that the tool makes, or why it is no help. If they would be lost at the guest's own next
+/// rebuild, a warning says so.
 ///
 /// # Errors
 /// If the guest cannot be read.
@@ -26,6 +27,7 @@ pub(super) fn rehearse(
     kernel: &Kernel,
     image: &GuestPath,
     modules: &[&str],
+    warnings: &mut Vec<String>,
 ) -> anyhow::Result<Result<Vec<Change>, String>> {
     let name = |path: &GuestPath| std::str::from_utf8(path.as_bytes()).map(str::to_owned).ok();
     let (Some(file), Some(vmlinuz)) = (name(image), kernel.image.as_ref().and_then(name)) else {
@@ -35,9 +37,9 @@ pub(super) fn rehearse(
         return Ok(Err("no such tool was found".to_owned()));
     };
     let mut view = guest.clone();
-    // The loss at the next rebuild, of which `include` warns, is not to be feared: that is what runs here.
+    let mut untold = Vec::new();
     let mut changes: Vec<Change> = tool
-        .include(&view, modules, &mut Vec::new())?
+        .include(&view, modules, &mut untold)?
         .into_iter()
         .collect();
     view.stage(&changes)?;
@@ -69,5 +71,7 @@ pub(super) fn rehearse(
         return Ok(Err(format!("what {tool} built lacks the drivers, too")));
     }
     changes.extend(built.changes);
+    // The tool of old systems has no file that it could be told by: the next rebuild goes by the hardware.
+    warnings.append(&mut untold);
     Ok(Ok(changes))
 }
