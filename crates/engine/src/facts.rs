@@ -88,6 +88,12 @@ pub struct BlockDevice {
     pub kind: String,
     /// UUID of that.
     pub uuid: Option<String>,
+    /// Its name; read of NTFS alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Whether it is an NTFS that Windows will check (`chkdsk`) before it uses it again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dirty: bool,
 }
 
 /// What is known of a guest without reading its files: from its partition tables and, for a

@@ -523,7 +523,13 @@ fn devices(handle: &Handle, volumes: Vec<Volume>) -> anyhow::Result<Vec<BlockDev
             Some(_) => handle.part_to_dev(&device).ok(),
             None => Some(device.clone()),
         };
+        let ntfs::Volume { dirty, label } = match kind.as_str() {
+            "ntfs" => ntfs::volume(handle, &device).unwrap_or_default(),
+            _ => ntfs::Volume::default(),
+        };
         devices.push(BlockDevice {
+            label,
+            dirty,
             disk: whole.and_then(|whole| disks.iter().position(|disk| *disk == whole)),
             partition,
             kind,
