@@ -204,6 +204,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
     ("refit-ovf", &["refit-iso9660", "refit-machine"]),
+    ("refit-virtio-win", &["refit-iso9660"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
     (
         "refit-rules",
