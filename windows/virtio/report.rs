@@ -122,6 +122,30 @@ impl Report {
         }
     }
 
+    /// What firmware that has never seen this guest needs to start it, and what nobody put right yet: virt-v2v does.
+    pub(super) fn firmware(&mut self, guest: &Guest<'_>) {
+        let facts = guest.facts().windows.as_ref();
+        let Some(esp) = facts.and_then(|facts| facts.esp.as_ref()) else {
+            return;
+        };
+        if !esp.fallback {
+            self.warnings.push(format!(
+                "the EFI system partition {} has no boot loader in EFI\\Boot, the only place where a machine without the \
+                 old one's boot entries looks. In the guest, before the move, `mountvol S: /S` and \
+                 `bcdboot C:\\Windows /s S: /f UEFI` put it there, or convert with virt-v2v, which does",
+                esp.device
+            ));
+        }
+        if esp.no_graphics {
+            self.warnings.push(format!(
+                "the boot settings on {} forbid graphics (graphicsmodedisabled): the start may show nothing on the new \
+                 machine. In the guest, `bcdedit /deletevalue {{default}} graphicsmodedisabled` allows them, and so \
+                 does a conversion with virt-v2v",
+                esp.device
+            ));
+        }
+    }
+
     /// The verdict. `starts`: there is a driver for the disks, now or with the changes; `has_nic`: the same
     /// for network cards.
     pub(super) fn proposal(

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::guest::Guest;
 
 pub use kernels::Kernel;
-pub use windows::WindowsFacts;
+pub use windows::{WindowsEsp, WindowsFacts};
 
 /// The facts of one guest. What is not known is empty or `None`, never guessed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -120,6 +120,8 @@ pub struct Hints {
     pub hostname: Option<String>,
     /// Why the root file system cannot be written to.
     pub unwritable: Option<String>,
+    /// The partition that a Windows with UEFI boots from.
+    pub windows_esp: Option<WindowsEsp>,
 }
 
 /// Collects the facts of `guest`. The guest's own files win over `hints`, because libguestfs knows
@@ -131,7 +133,7 @@ pub(crate) fn collect(guest: &mut Guest<'_>, hints: &Hints) -> anyhow::Result<Fa
         match windows::find_system_root(guest)? {
             Some(root) => {
                 facts.os = Some(Os::Windows);
-                windows::collect(guest, &mut facts, root, hints.unwritable.clone())?;
+                windows::collect(guest, &mut facts, root, hints)?;
             }
             None => guest.fold_case(false),
         }

@@ -28,7 +28,7 @@ mod undo;
 
 pub use apply::{Prepared, prepare};
 pub use change::{Change, InitramfsFile, sha256_hex};
-pub use facts::{BlockDevice, Facts, Hints, Kernel, Mount, Os, WindowsFacts};
+pub use facts::{BlockDevice, Facts, Hints, Kernel, Mount, Os, WindowsEsp, WindowsFacts};
 pub use fixup::{
     Evidence, Fixup, Info, Parameter, ParameterType, Phase, Proposal, Request, Verdict,
 };
