@@ -97,7 +97,7 @@ impl Fixup for Virtio {
             )?;
         }
         leftovers::plan(guest, &mut registry, &windows, &mut report)?;
-        report.recovery(guest);
+        report.recovery(guest)?;
         report.firmware(guest);
         let ready = |id: &str| boot::has_driver(guest, &registry, &windows, id);
         let chosen = |id: &str| {

@@ -109,17 +109,32 @@ impl Report {
     }
 
     /// The recovery environment has drivers of its own, in an image that is not changed.
-    pub(super) fn recovery(&mut self, guest: &Guest<'_>) {
+    ///
+    /// # Errors
+    /// If the guest cannot be read.
+    pub(super) fn recovery(&mut self, guest: &Guest<'_>) -> anyhow::Result<()> {
         let facts = guest.facts().windows.as_ref();
-        if let Some(image) = facts.and_then(|facts| facts.winre.as_ref()) {
+        let Some(facts) = facts else {
+            return Ok(());
+        };
+        let place = match &facts.winre {
+            Some(image) => Some(image.to_string()),
+            // Where it is, Windows notes beside the place that it came from.
+            None if guest.exists(facts.system_root.join("System32/Recovery/ReAgent.xml"))? => {
+                Some("in a partition of its own".to_owned())
+            }
+            None => None,
+        };
+        if let Some(place) = place {
             self.evidence.push(Evidence::from([
-                ("recovery", image.to_string()),
+                ("recovery", place),
                 (
                     "note",
                     "the recovery environment gets no virtio drivers: it does not see disks on virtio".to_owned(),
                 ),
             ]));
         }
+        Ok(())
     }
 
     /// What firmware that has never seen this guest needs to start it, and what nobody put right yet: virt-v2v does.
