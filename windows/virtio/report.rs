@@ -102,7 +102,14 @@ impl Report {
     }
 
     pub(super) fn restart(&mut self) {
-        let text = "the restart after a crash, which virt-v2v switched off, is switched on";
+        self.once("the restart after a crash, which virt-v2v switched off, is switched on");
+    }
+
+    pub(super) fn quoted(&mut self) {
+        self.once("the path of virt-v2v's service gets its quotes, without which others could take its place");
+    }
+
+    fn once(&mut self, text: &str) {
         if !self.done.iter().any(|done| done == text) {
             self.done.push(text.to_owned());
         }
