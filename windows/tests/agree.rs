@@ -1,8 +1,6 @@
 //! All fixups of Windows guests on one guest: what one plans is what the next sees, and together they are done after
 //! one run.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::path::Path;
 
