@@ -97,6 +97,7 @@ pub(crate) fn publish(
             ..report
         }),
         fixups_error: made.fixups_error,
+        verification: run.verification.clone(),
         v2v: made.v2v,
         machine: made.machine,
         files,
