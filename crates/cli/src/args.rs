@@ -357,14 +357,18 @@ pub struct ConvertArgs {
     /// Format of the resulting disks
     #[arg(long, value_enum, default_value_t = OutputFormat::Qcow2)]
     pub output_format: OutputFormat,
-    /// The machine to convert, of an OVA that holds several (its ovf:id)
+    /// The machine to convert, of an OVA that holds several (its ovf:id) [default: all, each in a directory of its
+    /// own]
     #[arg(long, value_name = "ID")]
     pub system: Option<String>,
+    /// Use the files of an OVA without comparing them with its manifest
+    #[arg(long)]
+    pub no_verify: bool,
     #[command(flatten)]
     pub answers: AnswerArgs,
     #[command(flatten)]
     pub properties: PropertyArgs,
-    /// Name of the machine [default: the source's]
+    /// Name of the machine, or what the names of several start with [default: the source's]
     #[arg(long)]
     pub name: Option<String>,
     #[command(flatten)]
