@@ -52,7 +52,7 @@ pub(crate) struct Told {
 }
 
 /// Problems of a descriptor that leave open what the machine is. The others are told.
-const DECISIVE: &[&str] = &["disk.", "item.", "system.dup", "ovf.content"];
+const DECISIVE: &[&str] = &["disk.", "item.", "ref.dup", "system.dup", "ovf.content"];
 
 /// The machines that an appliance holds, where no one is chosen: their `ovf:id`, and when they are started.
 ///
