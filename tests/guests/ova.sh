@@ -5,7 +5,8 @@
 #   ova.sh DISK.img OUT.ova [--vmx OUT.vmx] [--name NAME] [--fw bios|uefi] [--nics N] [--mac MAC]
 #          [--memory MIB] [--cpus N] [--products FILE]
 #
-# --products gives the machine these ProductSections, which its guest is told as a CD-ROM or by VMware Tools.
+# --products gives the machine these ProductSections, which its guest is told as a CD-ROM or by VMware Tools, and a
+# setting guestinfo.role, which VMware Tools alone tell it.
 #
 # The NICs are VMXNET3 on virtual slots 192, 224, 256..., so that udev in the guest calls them ens192,
 # ens224, ens256; the first has --mac, each further one has the last octet one higher. Needs qemu-img.
@@ -123,6 +124,7 @@ ${PRODUCTS:+$(< "$PRODUCTS")}
       </Item>
 $(ovf_nics)
       <vmw:Config ovf:required="false" vmw:key="firmware" vmw:value="$FIRMWARE"/>
+${PRODUCTS:+      <vmw:ExtraConfig ovf:required="false" vmw:key="guestinfo.role" vmw:value="front &amp;amp; back"/>}
     </VirtualHardwareSection>
   </VirtualSystem>
 </Envelope>

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use refit_image::{Format, Image};
-use refit_machine::Mac;
+use refit_machine::{CdromBus, Mac};
 use serde_json::json;
 
 use crate::firmware::Build;
@@ -55,6 +55,7 @@ pub(crate) struct Plan<'a> {
     pub disks: &'a [Disk<'a>],
     /// An ISO image; absolute and UTF-8.
     pub cdrom: Option<&'a Path>,
+    pub cdrom_bus: CdromBus,
     pub nics: &'a [Option<Mac>],
 }
 
@@ -74,8 +75,17 @@ pub(crate) fn arguments(plan: &Plan) -> Vec<String> {
     }
     if let Some(cdrom) = plan.cdrom {
         args.push("-blockdev", medium(cdrom));
-        let port = SATA_PORTS - 1;
-        args.device(format!("ide-cd,bus=ide.{port},drive=cdrom"));
+        match plan.cdrom_bus {
+            CdromBus::Sata => {
+                let port = SATA_PORTS - 1;
+                args.device(format!("ide-cd,bus=ide.{port},drive=cdrom"));
+            }
+            CdromBus::Scsi => {
+                args.root_port("cdport", 200, 200);
+                args.device("virtio-scsi-pci,id=cdscsi,bus=cdport".into());
+                args.device("scsi-cd,bus=cdscsi.0,drive=cdrom".into());
+            }
+        }
     }
     args.0
 }
@@ -278,6 +288,7 @@ mod tests {
             secure: false,
             disks: &disks,
             cdrom: Some(Path::new("/a,b.iso")),
+            cdrom_bus: CdromBus::Sata,
             nics: &nics,
         };
         let args = arguments(&plan);

@@ -415,6 +415,9 @@ pub struct BootArgs {
     /// An ISO image in a CD-ROM drive, such as an ovf-env.iso; it is not booted from
     #[arg(long, value_name = "ISO")]
     pub cdrom: Option<PathBuf>,
+    /// Bus of the CD-ROM drive: scsi is virtio-scsi
+    #[arg(long, value_enum, default_value_t = CdromBus::Sata)]
+    pub cdrom_bus: CdromBus,
     /// Hardware address of a NIC (repeat for more)
     #[arg(long, value_name = "MAC")]
     pub nic: Vec<String>,
@@ -458,6 +461,12 @@ pub struct BootArgs {
     /// Save the serial console's output
     #[arg(long, value_name = "FILE")]
     pub serial_log: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CdromBus {
+    Sata,
+    Scsi,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

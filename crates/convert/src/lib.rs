@@ -24,7 +24,7 @@ use anyhow::Context as _;
 use refit_engine::disks::{Access, DiskSpec, Format, Image, ImageOptions};
 use refit_engine::target::{Progress, Settings};
 use refit_engine::{Job, Nic, Report};
-use refit_machine::Machine;
+use refit_machine::{Devices, Machine};
 use refit_v2v::{CancelToken, ConvertError, ConvertOptions, Event, Input, OutputFormat, Tools};
 use serde::Serialize;
 
@@ -166,6 +166,8 @@ struct Made {
     engine: Engine,
     disks: Vec<PathBuf>,
     machine: Machine,
+    /// What the guest is known to have drivers for.
+    devices: Option<Devices>,
     fixups: Option<Report>,
     fixups_error: Option<String>,
     v2v: Option<refit_v2v::Outcome>,

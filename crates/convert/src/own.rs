@@ -66,6 +66,7 @@ pub(crate) fn convert(
         engine: Engine::Refit,
         disks,
         machine,
+        devices: fixed.as_ref().and_then(|fixed| fixed.devices),
         fixups: fixed.map(|fixed| fixed.report),
         fixups_error: None,
         v2v: None,

@@ -77,6 +77,7 @@ pub(crate) fn convert(
         engine: Engine::VirtV2v,
         disks: converted.disks,
         machine,
+        devices,
         fixups,
         fixups_error,
         v2v: Some(converted.outcome),
