@@ -56,8 +56,11 @@ END
 
 # Arguments: the VMDK's size in bytes, the disk's capacity in bytes.
 ovf() {
-    local transport=''
-    [ -z "$PRODUCTS" ] || transport=' ovf:transport="com.vmware.guestInfo iso"'
+    local transport='' setting=''
+    if [ "$PRODUCTS" ]; then
+        transport=' ovf:transport="com.vmware.guestInfo iso"'
+        setting='      <vmw:ExtraConfig ovf:required="false" vmw:key="guestinfo.role" vmw:value="front &amp; back"/>'
+    fi
     cat <<END
 <?xml version="1.0" encoding="UTF-8"?>
 <Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1" xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData" xmlns:vmw="http://www.vmware.com/schema/ovf" xmlns:vssd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData">
@@ -124,7 +127,7 @@ ${PRODUCTS:+$(< "$PRODUCTS")}
       </Item>
 $(ovf_nics)
       <vmw:Config ovf:required="false" vmw:key="firmware" vmw:value="$FIRMWARE"/>
-${PRODUCTS:+      <vmw:ExtraConfig ovf:required="false" vmw:key="guestinfo.role" vmw:value="front &amp;amp; back"/>}
+$setting
     </VirtualHardwareSection>
   </VirtualSystem>
 </Envelope>
