@@ -276,6 +276,14 @@ mod tests {
     }
 
     fn devices(hardware: Hardware, disk_bus: DiskBus) -> Vec<String> {
+        devices_and_cdrom(hardware, disk_bus, CdromBus::Sata)
+    }
+
+    fn devices_and_cdrom(
+        hardware: Hardware,
+        disk_bus: DiskBus,
+        cdrom_bus: CdromBus,
+    ) -> Vec<String> {
         let disks = [disk("/a"), disk("/b")];
         let nics = ["00:50:56:aa:bb:01".parse().ok(), None];
         let plan = Plan {
@@ -288,7 +296,7 @@ mod tests {
             secure: false,
             disks: &disks,
             cdrom: Some(Path::new("/a,b.iso")),
-            cdrom_bus: CdromBus::Sata,
+            cdrom_bus,
             nics: &nics,
         };
         let args = arguments(&plan);
@@ -318,6 +326,16 @@ mod tests {
         assert!(
             scsi.contains(&"scsi-hd,bus=scsi.0,drive=disk1,bootindex=1".into()),
             "{scsi:?}"
+        );
+        // The drive has a controller of its own beside that of the disks.
+        let cdrom = devices_and_cdrom(Hardware::Virtio, DiskBus::VirtioScsi, CdromBus::Scsi);
+        assert_eq!(
+            cdrom[cdrom.len() - 3..],
+            [
+                "pcie-root-port,id=cdport,chassis=200,slot=200",
+                "virtio-scsi-pci,id=cdscsi,bus=cdport",
+                "scsi-cd,bus=cdscsi.0,drive=cdrom",
+            ]
         );
         let sata = devices(Hardware::Virtio, DiskBus::Sata);
         assert!(
