@@ -5,10 +5,13 @@
 #![cfg_attr(not(windows), allow(dead_code, unused_imports))]
 
 mod clock;
+mod inf;
 mod layout;
 mod mac;
 mod netplan;
+mod netregistry;
 mod schedule;
+mod srwlock;
 mod state;
 mod task;
 mod vars;

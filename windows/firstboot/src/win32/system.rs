@@ -35,6 +35,7 @@ struct Privileges {
 extern "system" {
     fn MoveFileExW(from: *const u16, to: *const u16, flags: u32) -> i32;
     fn GetSystemWindowsDirectoryW(buffer: *mut u16, size: u32) -> u32;
+    fn GetVersion() -> u32;
     fn SetErrorMode(mode: u32) -> u32;
     fn GetCurrentProcess() -> Handle;
     fn CloseHandle(handle: Handle) -> i32;
@@ -89,6 +90,15 @@ extern "system" {
 pub fn no_dialogs() {
     // SAFETY: takes and gives a number.
     unsafe { SetErrorMode(NO_DIALOGS) };
+}
+
+/// Whether this is Windows XP or Server 2003. They know no index in netsh, no disks that are offline by
+/// policy, no installation of a driver in one step.
+pub fn is_before_vista() -> bool {
+    const VISTA: u32 = 6;
+    // SAFETY: gives a number; its lowest byte is the major version, which no later Windows gives as less
+    // than 6, whatever a program's manifest says.
+    unsafe { GetVersion() & 0xff < VISTA }
 }
 
 /// `C:\Windows`, also on a terminal server.
