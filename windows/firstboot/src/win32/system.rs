@@ -19,6 +19,10 @@ const PROTECTED_DACL: u32 = 4 | 0x8000_0000;
 const REPARSE_POINT: u32 = 0x400;
 const TOKEN_ADJUST_QUERY: u32 = 0x20 | 0x8;
 const SE_PRIVILEGE_ENABLED: u32 = 2;
+/// Access lists (SDDL): all for the system and administrators, reading for users.
+const PUBLIC: &str = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;0x1200a9;;;BU)";
+/// The same, nothing for users.
+const SECRET: &str = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)";
 /// No crash dialogs and no "insert a disk": nobody is there to answer.
 const NO_DIALOGS: u32 = 1 | 2 | 0x8000;
 /// Planned, operating system, reconfiguration.
@@ -135,7 +139,7 @@ pub fn protect(path: &Path) -> io::Result<()> {
     if meta.file_attributes() & REPARSE_POINT != 0 {
         return Ok(());
     }
-    protect_one(path)?;
+    protect_one(path, PUBLIC)?;
     if meta.is_dir() {
         for entry in fs::read_dir(path)? {
             protect(&entry?.path())?;
@@ -144,8 +148,13 @@ pub fn protect(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn protect_one(path: &Path) -> io::Result<()> {
-    let text = wide("D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;0x1200a9;;;BU)");
+/// Leaves a new folder, and what will be in it, to the system and to administrators: others cannot read it.
+pub fn protect_secret(path: &Path) -> io::Result<()> {
+    protect_one(path, SECRET)
+}
+
+fn protect_one(path: &Path, list: &str) -> io::Result<()> {
+    let text = wide(list);
     let mut descriptor = null_mut();
     // SAFETY: the text ends with zero; the result is freed below.
     check(unsafe {
