@@ -28,7 +28,7 @@ impl<'w> Folder<'w> {
         fs::create_dir_all(path.join("tasks")).unwrap();
         fs::create_dir_all(path.join("files")).unwrap();
         fs::copy(
-            firstboot("x86_64").unwrap(),
+            firstboot(wine.arch()).unwrap(),
             path.join("refit-firstboot.exe"),
         )
         .unwrap();
@@ -643,26 +643,36 @@ fn without_netsh_the_registry_is_written_for_the_next_start() {
     assert_eq!(folder.boot(), 0, "{}", folder.read("log.txt"));
 }
 
-/// Wine as Windows XP (its 64-bit edition): the program takes the ways that it takes there.
 #[test]
-fn windows_before_vista_is_served_without_netsh_and_newer_functions() {
-    let wine = Wine::new().unwrap();
-    let folder = Folder::new(&wine);
-    wine.registry("[HKEY_CURRENT_USER\\Software\\Wine]\n\"Version\"=\"winxp64\"")
-        .unwrap();
+fn windows_xp_64_is_served_without_netsh_and_newer_functions() {
+    before_vista(&Wine::new().unwrap(), "winxp64");
+}
+
+#[test]
+fn windows_xp_32_is_served_without_netsh_and_newer_functions() {
+    before_vista(&Wine::new_32().unwrap(), "winxp");
+}
+
+/// Wine as Windows XP: the program takes the ways that it takes there.
+fn before_vista(wine: &Wine, version: &str) {
+    let folder = Folder::new(wine);
+    wine.registry(&format!(
+        "[HKEY_CURRENT_USER\\Software\\Wine]\n\"Version\"=\"{version}\""
+    ))
+    .unwrap();
     wine.registry("[HKEY_LOCAL_MACHINE\\SOFTWARE\\Old\\a\\b\\c]\n\"x\"=\"y\"")
         .unwrap();
     // As a service, at the start of the system.
     folder.scripted("71-service", "", "exit /b 0");
-    service(&wine);
+    service(wine);
     wine.power_off().unwrap();
     wine.power_on().unwrap();
-    wait_for("the service's end", || !exists(&wine, "refit-firstboot"));
+    wait_for("the service's end", || !exists(wine, "refit-firstboot"));
     wait_for("the files' removal", || folder.names().len() <= 2);
     assert_eq!(folder.results(), ["done 71-service.task"]);
 
     // In the console, several boots.
-    let folder = Folder::new(&wine);
+    let folder = Folder::new(wine);
     fs::remove_file(folder.path.join("complete")).unwrap();
     // Its netsh knows other words, so none is started.
     fs::remove_file(wine.c("windows/system32/netsh.exe")).unwrap();
@@ -677,7 +687,7 @@ fn windows_before_vista_is_served_without_netsh_and_newer_functions() {
     let mut boots = vec![0];
     let interface = host_interface();
     if let Some((mac, _)) = &interface {
-        earlier_interface(&wine);
+        earlier_interface(wine);
         folder.task(
             "40-move.task",
             &format!(

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use refit_engine::{Change, Evidence, Fixup, Guest, Info, Proposal, Request, Verdict};
 
-use crate::firstboot_service::program;
+use crate::firstboot_service::program::{self, Missing};
 use crate::parameters;
 
 /// Where VMware Tools have their programs, and where scripts look for them.
@@ -97,6 +97,10 @@ fn verdict(guest: &Guest<'_>, directory: &str) -> anyhow::Result<Verdict> {
     let content = match program::find(arch, &program::places(directory)) {
         Ok((_, content)) => content,
         Err(missing) => {
+            let missing = match missing {
+                Missing::Arch(Some(arch)) => format!("the stand-in is not built for {arch}"),
+                other => other.to_string(),
+            };
             let reason = format!("the guest asks VMware Tools for settings, but {missing}");
             return Ok(Verdict::Blocked { reason });
         }

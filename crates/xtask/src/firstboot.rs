@@ -1,6 +1,7 @@
 //! Building the first-boot service of Windows guests.
 
 mod imports;
+mod wine32;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -124,6 +125,7 @@ pub fn test() -> anyhow::Result<()> {
 
 /// Builds twice, in two places, and compares.
 pub fn test_build() -> anyhow::Result<()> {
+    wine32::fetch()?;
     build()?;
     let second = tempfile::tempdir()?;
     let first = root().join("target/firstboot");
