@@ -133,7 +133,6 @@ pub fn letters(number: u32) -> String {
     let mut letters = Vec::new();
     while rest > 0 {
         rest -= 1;
-        #[expect(clippy::cast_possible_truncation, reason = "less than 26")]
         letters.push(b'a' + (rest % 26) as u8);
         rest /= 26;
     }
