@@ -24,7 +24,7 @@ pub use controller::{Controller, Migration, Provider};
 pub use guests::{Guest, PASSWORD, edit, guest, system_disk, system_disk_with, windows};
 pub use http::{Answer, Client};
 pub use machines::{MACHINES, Machine, Untouched};
-pub use pod::{Pod, PodSpec};
+pub use pod::{Loop, Pod, PodSpec};
 pub use stand_ins::{Started, started};
 pub use tree::{differences, tree};
 pub use watched::{To, Watched};

@@ -152,6 +152,12 @@ impl PodSpec {
         self
     }
 
+    /// An empty volume of a limited size, as tmpfs(5) takes it: `16m`.
+    pub fn tmpfs(&mut self, target: &str, size: &str) -> &mut Self {
+        self.mount("tmpfs", Path::new(size), target);
+        self
+    }
+
     /// Puts stand-ins of these names in front of `PATH`. Files in the directory that is returned say
     /// what they do (see `stand-in.sh`).
     ///
@@ -397,4 +403,35 @@ fn pids() -> impl Iterator<Item = String> {
     entries
         .filter_map(|entry| entry.file_name().into_string().ok())
         .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// A file as a block device of this machine, until it is dropped.
+#[derive(Debug)]
+pub struct Loop(String);
+
+impl Loop {
+    /// Attaches a file.
+    ///
+    /// # Errors
+    /// If losetup fails.
+    pub fn attach(file: &Path) -> anyhow::Result<Self> {
+        let device = must(Command::new("losetup").args(["--find", "--show"]).arg(file))?;
+        Ok(Self(device.trim().to_owned()))
+    }
+
+    /// Its numbers: `7:0`.
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub fn numbers(&self) -> anyhow::Result<String> {
+        let numbers = must(Command::new("stat").args(["-c", "%Hr:%Lr", &self.0]))?;
+        Ok(numbers.trim().to_owned())
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        // It fails only if somebody has detached it.
+        let _ = must(Command::new("losetup").args(["--detach", &self.0]));
+    }
 }

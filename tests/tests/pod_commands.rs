@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use refit_tests::{Controller, Pod, PodSpec, Provider, Started, must, started, system_disk};
+use refit_tests::{Controller, Loop, Pod, PodSpec, Provider, Started, must, started, system_disk};
 
 const LIMIT: Duration = Duration::from_secs(300);
 const TOOLS: [&str; 4] = [
@@ -353,46 +353,20 @@ fn sha256(path: &Path) -> String {
     must(Command::new("sha256sum").arg(path)).unwrap()
 }
 
-/// A volume of loop devices: block device N of the pod has N MiB.
-struct Loops(Vec<String>);
-
-impl Loops {
-    fn attach(pod: &mut PodSpec, number: u32) -> Self {
-        let file = pod.path().join(format!("block{number}.img"));
-        File::create(&file).unwrap().set_len(64 << 20).unwrap();
-        let device = must(
-            Command::new("losetup")
-                .args(["--find", "--show"])
-                .arg(&file),
-        )
-        .unwrap();
-        Self(vec![device.trim().to_owned()])
-    }
-
-    fn numbers(&self) -> String {
-        let numbers = must(Command::new("stat").args(["-c", "%Hr:%Lr", &self.0[0]])).unwrap();
-        numbers.trim().to_owned()
-    }
-}
-
-impl Drop for Loops {
-    fn drop(&mut self) {
-        for device in &self.0 {
-            let _ = must(Command::new("losetup").args(["--detach", device]));
-        }
-    }
-}
-
 /// Thirty volumes with file systems, two block devices among them, of which one answers late.
 #[test]
 fn many_disks_keep_their_order_and_late_ones_are_waited_for() {
     let mut spec = pod();
     let numbers: Vec<u32> = (0..30).collect();
-    let (early, late) = (Loops::attach(&mut spec, 7), Loops::attach(&mut spec, 28));
+    let [early, late] = [7, 28].map(|number| {
+        let file = spec.path().join(format!("block{number}.img"));
+        File::create(&file).unwrap().set_len(64 << 20).unwrap();
+        Loop::attach(&file).unwrap()
+    });
     for &number in numbers.iter().filter(|number| ![7, 28].contains(*number)) {
         blank_disk(&mut spec, number);
     }
-    spec.device(7, &early.numbers());
+    spec.device(7, &early.numbers().unwrap());
     // Nothing has this number: "No such device or address".
     spec.device(28, "240:77");
     spec.env("V2V_source", "ec2")
@@ -403,7 +377,7 @@ fn many_disks_keep_their_order_and_late_ones_are_waited_for() {
     let mut pod = spec.start().unwrap();
     pod.wait_for("block28", LIMIT).unwrap();
     assert!(started(&pod.path().join("stand-ins")).unwrap().is_empty());
-    pod.replace_device(28, &late.numbers()).unwrap();
+    pod.replace_device(28, &late.numbers().unwrap()).unwrap();
     assert_eq!(pod.end(LIMIT).unwrap(), 1);
     let runs = started(&pod.path().join("stand-ins")).unwrap();
     assert_eq!(runs.len(), 1, "{}", pod.log());

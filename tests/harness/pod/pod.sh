@@ -5,7 +5,7 @@
 #   pod.sh DIR COMMAND [ARGUMENT]...
 #
 # DIR/mounts says what is mounted, a line each: "bind SOURCE TARGET", "ro SOURCE TARGET",
-# "device MAJOR:MINOR TARGET", "link TEXT TARGET". In DIR appear: pid (process 1, as this machine counts),
+# "device MAJOR:MINOR TARGET", "link TEXT TARGET", "tmpfs SIZE TARGET". In DIR appear: pid (process 1, as this machine counts),
 # left/ (what was written to the root file system) and tmp-left/ (to /tmp). Needs root.
 set -eu
 
@@ -28,6 +28,10 @@ enter() {
         mkdir -p ".${target%/*}"
         case $kind in
             device) mknod ".$target" b "${source%:*}" "${source#*:}" ;;
+            tmpfs)
+                mkdir -p ".$target"
+                mount -t tmpfs -o "size=$source" tmpfs ".$target"
+                ;;
             link) ln -s "$source" ".$target" ;;
             bind | ro)
                 if [ -d "$source" ]; then mkdir -p ".$target"; else : >> ".$target"; fi

@@ -4,7 +4,8 @@
 # given: NN-NAME.argv and NN-NAME.environ, each with NUL after each entry.
 #
 # Files beside it say what it does: "fail" (its text is the error), "converted.img" (what virt-v2v copies to
-# each disk), "domain.xml" (what virsh prints), "slow" (seconds between steps of a copy), "options" (more of its
+# each disk), "domain.xml" (what virsh prints), "slow" (seconds between steps), "writes" (bytes that
+# virt-v2v-in-place changes at the end of each disk), "options" (more of its
 # options, without dashes).
 here=${0%/*}
 name=${0##*/}
@@ -57,7 +58,22 @@ if [ -e "$here/fail" ]; then
     echo "$name: error: $(cat "$here/fail")" >&2
     exit 1
 fi
-[ "$name" = virt-v2v ] || exit 0
+if [ "$name" != virt-v2v ]; then
+    # As a conversion does, at the end of each disk.
+    for disk; do
+        case $disk in /var/tmp/v2v/*-sd*) ;; *) continue ;; esac
+        [ -e "$here/writes" ] || continue
+        size=$(cat "$here/writes")
+        sleep "$(cat "$here/slow" 2> /dev/null || echo 0)"
+        end=$(qemu-img info --output=json "$disk" | sed -n 's/.*"virtual-size": *\([0-9]*\).*/\1/p' | head -n 1)
+        qemu-io -f qcow2 -c "write -P 0xaa $((end - size)) $size" "$disk" > "$here/said" 2>&1 &&
+            ! grep -qi 'failed\|error\|no space' "$here/said" || {
+            echo "$name: error: $(cat "$here/said")" >&2
+            exit 1
+        }
+    done
+    exit 0
+fi
 
 store= output=
 previous=
