@@ -4,6 +4,7 @@
 
 mod convert;
 mod fix;
+mod pod;
 mod stopwatch;
 
 use std::fs;
@@ -23,21 +24,24 @@ pub enum Bench {
     Fix,
     /// `refit convert --engine refit` beside virt-v2v
     Convert,
+    /// `refit pod` beside virt-v2v-in-place, virt-v2v-inspector and virt-customize, as Forklift's image runs them
+    Pod,
 }
 
-/// `cargo xtask bench fix|convert`
+/// `cargo xtask bench fix|convert|pod`
 pub fn run_bench(bench: Bench) -> anyhow::Result<()> {
     setup::run_if_needed()?;
     let site = Site::prepare()?;
     match bench {
         Bench::Fix => fix::run(&site),
         Bench::Convert => convert::run(&site),
+        Bench::Pod => pod::run(&site),
     }
 }
 
 const MAC: &str = "00:50:56:aa:bb:01";
 
-/// What both benchmarks work with.
+/// What all benchmarks work with.
 struct Site {
     /// The optimised build.
     refit: PathBuf,

@@ -104,15 +104,18 @@ const ALONE: [&str; 1] = ["crates/v2v: real"];
 
 /// The programs of tests that start machines. Those that take longest come first, so that in the
 /// end no lane waits long for the other.
-const LONGEST_FIRST: [&str; 11] = [
+const LONGEST_FIRST: [&str; 14] = [
     "matrix",
     "appliance",
+    "pod",
     "windows_drivers",
     "firstboot",
     "own_engine",
     "bad_input",
     "boot",
+    "pod_interrupt",
     "interrupt",
+    "pod_commands",
     "convert",
     "fix",
     "trees",

@@ -65,7 +65,7 @@ if [ "$name" != virt-v2v ]; then
         [ -e "$here/writes" ] || continue
         size=$(cat "$here/writes")
         sleep "$(cat "$here/slow" 2> /dev/null || echo 0)"
-        end=$(qemu-img info --output=json "$disk" | sed -n 's/.*"virtual-size": *\([0-9]*\).*/\1/p' | head -n 1)
+        end=$(qemu-img info --output=json "$disk" | sed -n 's/.*"virtual-size": *\([0-9]*\).*/\1/p' | tail -n 1)
         qemu-io -f qcow2 -c "write -P 0xaa $((end - size)) $size" "$disk" > "$here/said" 2>&1 &&
             ! grep -qi 'failed\|error\|no space' "$here/said" || {
             echo "$name: error: $(cat "$here/said")" >&2
