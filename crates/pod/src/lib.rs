@@ -2,8 +2,13 @@
 
 mod disks;
 mod goflag;
+mod http;
+mod metrics;
+mod server;
 mod settings;
 
 pub use disks::{Disk, discover, letters};
 pub use goflag::FlagError;
+pub use metrics::{Metrics, MetricsServer};
+pub use server::{Answers, RESULTS_ADDRESS, Warning, serve};
 pub use settings::{Paths, Settings, Source};
