@@ -312,15 +312,18 @@ impl Pod {
         fs::rename(&made, dev.join(format!("block{number}"))).context("replacing a device")
     }
 
-    /// Command lines of its living processes.
+    /// Command lines and environments of its living processes.
     #[must_use]
-    pub fn processes(&self) -> Vec<String> {
+    pub fn environments(&self) -> Vec<(String, String)> {
         let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
         let ours = namespace(&self.pid.to_string());
+        let read = |pid: &str, what: &str| {
+            let bytes = fs::read(format!("/proc/{pid}/{what}")).ok()?;
+            Some(String::from_utf8_lossy(&bytes).replace('\0', " "))
+        };
         pids()
             .filter(|pid| ours.is_some() && namespace(pid) == ours)
-            .filter_map(|pid| fs::read(format!("/proc/{pid}/cmdline")).ok())
-            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+            .filter_map(|pid| Some((read(&pid, "cmdline")?, read(&pid, "environ")?)))
             .collect()
     }
 

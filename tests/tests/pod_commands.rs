@@ -10,7 +10,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use refit_tests::{Controller, Loop, Pod, PodSpec, Provider, Started, must, started, system_disk};
+use refit_tests::{
+    Controller, Loop, Pod, PodSpec, Provider, Started, must, root, started, system_disk,
+};
 
 const LIMIT: Duration = Duration::from_secs(300);
 const TOOLS: [&str; 4] = [
@@ -38,7 +40,11 @@ fn pod() -> PodSpec {
     pod.stand_ins(&TOOLS).unwrap();
     pod.volume(
         "/etc/secret",
-        &[("accessKeyId", SECRETS[1]), ("secretKey", SECRETS[0])],
+        &[
+            ("accessKeyId", SECRETS[1]),
+            ("secretKey", SECRETS[0]),
+            ("cacert", SECRETS[2]),
+        ],
     )
     .unwrap();
     pod.env("V2V_secretKey", SECRETS[0])
@@ -197,6 +203,41 @@ const CASES: &[Case] = &[
         },
         expected: "virt-v2v -v -x -o kubevirt -os /var/tmp/v2v -on web1 -i disk --root first \
                    --mac 00:15:5D:00:00:01:ip:192.0.2.10,192.0.2.1,24 /hyperv/a.vhdx /hyperv/b.vhdx",
+    },
+    // Forklift gives no root, keys or addresses here, and the name only if it is a new one: virt-v2v then takes the
+    // appliance's own and writes beside the links.
+    Case {
+        name: "OVA",
+        set_up: |pod| {
+            blank_disk(pod, 0);
+            let ova = pod.path().join("web1.ova");
+            must(
+                Command::new(root().join("tests/guests/ova.sh"))
+                    .arg(pod.path().join("disk0/disk.img"))
+                    .arg(&ova)
+                    .args(["--name", "Appliance"]),
+            )
+            .unwrap();
+            pod.bind(&ova, "/ova/web1.ova")
+                .env("V2V_source", "ova")
+                .env("V2V_vmName", "web1")
+                .env("V2V_diskPath", "/ova/web1.ova")
+                .env("V2V_memSize", "2048");
+        },
+        expected: "virt-v2v -v -x -o kubevirt -os /var/tmp/v2v -on web1 -i ova --root first --memsize 2048 \
+                   /ova/web1.ova",
+    },
+    // Forklift's lets virt-v2v guess the format, which a guest could deceive.
+    Case {
+        name: "in place, disks, without overlays",
+        set_up: |pod| {
+            blank_disk(pod, 0);
+            pod.env("V2V_source", "ec2")
+                .env("V2V_vmName", "web1")
+                .env("V2V_inPlace", "1")
+                .env("V2V_overlayEnabled", "false");
+        },
+        expected: "virt-v2v-in-place -v -x -i disk -if raw --root first /var/tmp/v2v/web1-sda",
     },
     Case {
         name: "in place, disks",
@@ -481,6 +522,19 @@ fn a_controller_drives_a_copy_to_its_end() {
     )
     .unwrap();
     let mut pod = spec.start().unwrap();
+    // Nobody who may look at processes reads a secret there, and process 1 waits for what others leave.
+    pod.wait_for("Copying disk 1/2", LIMIT).unwrap();
+    let environments = pod.environments();
+    assert!(environments.len() > 2, "{environments:?}");
+    for (process, environment) in environments {
+        for secret in SECRETS {
+            assert!(
+                !environment.contains(secret),
+                "{secret} in the environment of {process}"
+            );
+        }
+    }
+    assert_eq!(pod.zombies(), 0);
     let controller = Controller {
         provider: Provider::VSphere,
         transfers: true,
@@ -547,6 +601,8 @@ fn a_controller_drives_a_copy_to_its_end() {
     };
     let link = listing("/etc/systemd/network/10-refit-ens192.link");
     assert!(link.contains("00:50:56:aa:bb:01"), "{link}");
+    let authorities = fs::read_link(pod.path().join("opt/ca-bundle.crt")).unwrap();
+    assert_eq!(authorities, Path::new("/etc/secret/cacert"));
     // One virt-v2v is all that was started of its family.
     let runs = started(&pod.path().join("stand-ins")).unwrap();
     let names: Vec<&str> = runs.iter().map(|run| run.argv[0].as_str()).collect();
