@@ -166,14 +166,7 @@ impl Controller {
             answer => answer.context("GET /metrics")?,
         };
         migration.looks += 1;
-        let series = Regex::new(r#"v2v_disk_transfers\{disk_id="(\d+)"\} (\d{1,3}\.?\d*)"#)
-            .context("compiling the controller's expression")?;
-        for found in series.captures_iter(&answer.body) {
-            let disk: usize = found[1].parse().context("reading disk_id")?;
-            // The real controller would look at the task before the first one and panic.
-            ensure!(disk > 0, "disk_id 0: {}", answer.body);
-            let percent: f64 = found[2].parse().context("reading the progress")?;
-            ensure!(percent <= 100.0, "progress out of range: {}", answer.body);
+        for (disk, percent) in progress(&answer.body)? {
             if disk > self.disks {
                 continue;
             }
@@ -186,6 +179,22 @@ impl Controller {
         }
         Ok(())
     }
+}
+
+/// Disks and percent, by the controller's own expression.
+fn progress(metrics: &str) -> anyhow::Result<Vec<(usize, f64)>> {
+    let series = Regex::new(r#"v2v_disk_transfers\{disk_id="(\d+)"\} (\d{1,3}\.?\d*)"#)
+        .context("compiling the controller's expression")?;
+    let mut found = Vec::new();
+    for parts in series.captures_iter(metrics) {
+        let disk: usize = parts[1].parse().context("reading disk_id")?;
+        // The real controller would look at the task before the first one and panic.
+        ensure!(disk > 0, "disk_id 0: {metrics}");
+        let percent: f64 = parts[2].parse().context("reading the progress")?;
+        ensure!(percent <= 100.0, "progress out of range: {metrics}");
+        found.push((disk, percent));
+    }
+    Ok(found)
 }
 
 fn address(port: u16) -> SocketAddr {
@@ -302,5 +311,14 @@ mod tests {
         assert_eq!(inspection("debian12").unwrap(), "debian12_64Guest");
         assert_eq!(inspection("beos5").unwrap(), "genericLinuxGuest");
         assert!(system("<any><operatingsystem>").is_err());
+    }
+
+    #[test]
+    fn progress_is_what_the_expression_finds() {
+        let text = "# TYPE v2v_disk_transfers counter\nv2v_disk_transfers{disk_id=\"1\"} 37.5\n\
+                    v2v_disk_transfers_total{disk_id=\"2\"} 1\nv2v_disk_transfers{disk_id=\"12\"} 0\n";
+        assert_eq!(progress(text).unwrap(), [(1, 37.5), (12, 0.0)]);
+        assert!(progress("v2v_disk_transfers{disk_id=\"0\"} 1").is_err());
+        assert!(progress("v2v_disk_transfers{disk_id=\"1\"} 101").is_err());
     }
 }
