@@ -28,6 +28,9 @@ fn main() -> ExitCode {
             error.exit()
         }
     };
+    if let Command::Pod { args } = &cli.command {
+        return commands::pod::run(args);
+    }
     let output = Output::new(cli.json, cli.verbose);
     let interrupt = match Interrupt::install() {
         Ok(interrupt) => interrupt,
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
             FixupsCommand::Schema { of } => commands::fixups::schema(*of, &output),
         },
         Command::Doctor => commands::doctor::run(&output),
+        Command::Pod { .. } => Ok(Exit::Done),
     };
     let exit = match result {
         Ok(exit) => exit,

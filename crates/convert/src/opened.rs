@@ -50,6 +50,13 @@ impl Opened {
         remarks.map(String::as_str)
     }
 
+    /// Whether the guest is to be told something: the appliance has properties.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        let appliance = self.source.appliance.as_ref();
+        appliance.is_some_and(|appliance| appliance.told.is_some())
+    }
+
     /// Why virt-v2v's own reader would not see the same machine; `None` if it would, or if this is no appliance.
     #[must_use]
     pub fn beyond_virt_v2v(&self) -> Option<String> {

@@ -245,6 +245,21 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "refit-pod",
+        &[
+            "refit-convert",
+            "refit-engine",
+            "refit-image",
+            "refit-kubevirt",
+            "refit-machine",
+            "refit-ovf",
+            "refit-plugins",
+            "refit-v2v",
+            "refit-virtio-win",
+            "refit-windows",
+        ],
+    ),
+    (
         "refit-cli",
         &[
             "refit-boot",
@@ -256,6 +271,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-machine",
             "refit-ovf",
             "refit-plugins",
+            "refit-pod",
             "refit-v2v",
             "refit-virtio-win",
             "refit-windows",
