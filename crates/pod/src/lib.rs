@@ -3,6 +3,7 @@
 mod disks;
 mod goflag;
 mod http;
+pub mod init;
 mod metrics;
 mod server;
 mod settings;
