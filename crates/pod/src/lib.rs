@@ -3,6 +3,7 @@
 mod disks;
 mod goflag;
 mod http;
+mod image_converter;
 pub mod init;
 mod metrics;
 mod server;
@@ -10,6 +11,7 @@ mod settings;
 
 pub use disks::{Disk, discover, letters};
 pub use goflag::FlagError;
+pub use image_converter::image_converter;
 pub use metrics::{Metrics, MetricsServer};
 pub use server::{Answers, RESULTS_ADDRESS, Warning, serve};
 pub use settings::{Paths, Settings, Source};
