@@ -56,10 +56,7 @@ fn supervise() -> anyhow::Result<ExitCode> {
     anyhow::bail!("PID 1 hears of no signals any more")
 }
 
-#[expect(
-    clippy::zombie_processes,
-    reason = "it is waited for together with all others, in `reap`"
-)]
+/// It is waited for together with all others, in [`reap`].
 fn start() -> anyhow::Result<Pid> {
     let mut arguments = std::env::args_os();
     let mut command = Command::new("/proc/self/exe");

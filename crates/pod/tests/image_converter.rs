@@ -1,5 +1,7 @@
 //! `image-converter` with the real qemu-img.
 
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;

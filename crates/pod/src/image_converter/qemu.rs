@@ -29,15 +29,14 @@ pub fn convert(source: (&Path, &str), target: (&Path, &str)) -> anyhow::Result<(
         .context("starting qemu-img (is it installed?)")?;
     let errors = child.stderr.take().map(|errors| {
         std::thread::spawn(move || {
-            let mut tail = String::new();
+            let mut tail = Vec::new();
             each_line(errors, |line| {
                 tracing::warn!("{line}");
-                tail.push_str(line);
-                tail.push('\n');
-                let excess = tail.len().saturating_sub(TAIL);
-                tail.drain(..tail.ceil_char_boundary(excess));
+                tail.extend_from_slice(line.as_bytes());
+                tail.push(b'\n');
+                tail.drain(..tail.len().saturating_sub(TAIL));
             });
-            tail
+            String::from_utf8_lossy(&tail).into_owned()
         })
     });
     if let Some(output) = child.stdout.take() {
@@ -74,8 +73,7 @@ pub fn convert(source: (&Path, &str), target: (&Path, &str)) -> anyhow::Result<(
 fn each_line(stream: impl Read, mut line: impl FnMut(&str)) {
     let mut stream = BufReader::new(stream);
     let mut text = Vec::new();
-    loop {
-        let Ok(chunk) = stream.fill_buf() else { break };
+    while let Ok(chunk) = stream.fill_buf() {
         if chunk.is_empty() {
             break;
         }
