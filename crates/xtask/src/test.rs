@@ -242,6 +242,22 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "refit-pod",
+        &[
+            "refit-convert",
+            "refit-engine",
+            "refit-fixups",
+            "refit-image",
+            "refit-kubevirt",
+            "refit-machine",
+            "refit-ovf",
+            "refit-plugins",
+            "refit-v2v",
+            "refit-virtio-win",
+            "refit-windows",
+        ],
+    ),
+    (
         "refit-cli",
         &[
             "refit-boot",
@@ -253,6 +269,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-machine",
             "refit-ovf",
             "refit-plugins",
+            "refit-pod",
             "refit-v2v",
             "refit-virtio-win",
             "refit-windows",
