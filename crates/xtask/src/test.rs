@@ -249,6 +249,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "refit-convert",
             "refit-engine",
+            "refit-fixups",
             "refit-image",
             "refit-kubevirt",
             "refit-machine",

@@ -1,0 +1,57 @@
+//! The names under which refit is started in the place of other programs: links to it, as `busybox` has them.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+/// Forklift's name for the program that converts: `refit pod`.
+const POD: &str = "virt-v2v-wrapper";
+
+/// If this is a link whose program is none of refit's commands: runs that program.
+pub fn run_other() -> Option<ExitCode> {
+    match name().to_str()? {
+        "image-converter" => {
+            log();
+            let arguments = std::env::args_os().skip(1);
+            let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
+            Some(refit_pod::image_converter(arguments))
+        }
+        "forklift-wait-for-reboot" => {
+            log();
+            Some(refit_pod::wait_for_reboot())
+        }
+        _ => None,
+    }
+}
+
+/// The command line with refit's own words in the place of the link's name.
+pub fn arguments() -> Vec<OsString> {
+    let given = std::env::args_os();
+    if name() == POD {
+        let words = ["refit", "pod"].map(OsString::from);
+        words.into_iter().chain(given.skip(1)).collect()
+    } else {
+        given.collect()
+    }
+}
+
+fn name() -> OsString {
+    let path = std::env::args_os().next().unwrap_or_default();
+    Path::new(&path)
+        .file_name()
+        .unwrap_or(OsStr::new("refit"))
+        .to_owned()
+}
+
+/// They are read in the log of a pod, where nobody asked for less. `REFIT_LOG` overrides.
+fn log() {
+    let filter = EnvFilter::try_from_env("REFIT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+}
