@@ -13,7 +13,7 @@ pub mod ghost_devices;
 pub mod guest_agent;
 pub mod network;
 mod parameters;
-mod tasks;
+pub mod tasks;
 #[cfg(test)]
 mod testing;
 mod virtio;

@@ -40,6 +40,9 @@ fn main() -> ExitCode {
             error.exit()
         }
     };
+    if let Command::Pod { args } = &cli.command {
+        return commands::pod::run(args);
+    }
     let output = Output::new(cli.json, cli.verbose);
     let interrupt = match Interrupt::install() {
         Ok(interrupt) => interrupt,
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
             FixupsCommand::Schema { of } => commands::fixups::schema(*of, &output),
         },
         Command::Doctor => commands::doctor::run(&output),
+        Command::Pod { .. } => Ok(Exit::Done),
     };
     let exit = match result {
         Ok(exit) => exit,

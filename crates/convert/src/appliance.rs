@@ -13,7 +13,7 @@ use refit_machine::Machine;
 use refit_ovf::archive::Kind;
 use refit_ovf::descriptor::Attached;
 use refit_ovf::properties::{Answers, Policy, ResolvedSystem, resolve};
-use refit_ovf::{Compression, Envelope, File, Package, Problem, Severity};
+use refit_ovf::{Compression, Content, Envelope, File, Package, Problem, Severity, Version};
 
 use crate::hardware::Source;
 use crate::source::{self, SourceDisk};
@@ -37,6 +37,9 @@ pub(crate) struct Appliance {
     /// What the guest is to be told; nothing if the appliance has no properties.
     pub(crate) told: Option<ResolvedSystem>,
 }
+
+/// Memory, among the types of resources (CIM_ResourceAllocationSettingData).
+const MEMORY: u16 = 4;
 
 /// Problems of a descriptor that leave open what the machine is. The others are told.
 const DECISIVE: &[&str] = &["disk.", "item.", "system.dup", "ovf.content"];
@@ -95,6 +98,49 @@ pub(crate) fn read(path: &Path, selection: &Selection) -> anyhow::Result<Source>
 }
 
 impl Appliance {
+    /// Why virt-v2v's own reader (`-i ova`) would not see the same machine: it takes memory for MiB and the first
+    /// system, knows neither OVF 2 nor configurations, and opens of a disk in pieces the last one.
+    pub(crate) fn beyond_virt_v2v(&self, machine: Option<&Machine>) -> Option<String> {
+        let envelope = &self.envelope;
+        let why = if envelope.version != Version::V1 {
+            format!("it is OVF {}", envelope.version)
+        } else if envelope.systems().len() != 1
+            || !matches!(envelope.content, Some(Content::System(_)))
+        {
+            "it is a collection of machines".to_owned()
+        } else if !envelope.configurations.is_empty() {
+            "its sizes are those of a deployment configuration".to_owned()
+        } else if envelope.files.iter().any(|file| file.chunk_size.is_some()) {
+            "a file is stored in pieces".to_owned()
+        } else if envelope
+            .files
+            .iter()
+            .any(|file| file.compression != Compression::None)
+        {
+            "a file is compressed".to_owned()
+        } else if self.disks.iter().any(|disk| disk.file.is_none()) {
+            "a disk has no file".to_owned()
+        } else if machine.is_some_and(|machine| !self.has_memory_in_mib(machine)) {
+            "its memory is not counted in MiB".to_owned()
+        } else {
+            return None;
+        };
+        Some(why)
+    }
+
+    fn has_memory_in_mib(&self, machine: &Machine) -> bool {
+        let systems = self.envelope.systems();
+        let quantities = systems
+            .iter()
+            .flat_map(|system| &system.hardware)
+            .flat_map(|section| &section.items)
+            .filter(|item| item.resource_type == MEMORY)
+            .filter_map(|item| item.quantity);
+        quantities
+            .into_iter()
+            .all(|quantity| quantity.checked_mul(1 << 20) == Some(machine.memory))
+    }
+
     /// Its disks, ready to be read where they lie. `scratch` is a directory for lists of pieces, which must stay
     /// for as long as the disks are used.
     ///

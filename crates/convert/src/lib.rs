@@ -9,6 +9,7 @@ mod engine;
 mod environment;
 mod fixups;
 mod hardware;
+mod opened;
 mod output_dir;
 mod own;
 mod package;
@@ -30,6 +31,7 @@ use serde::Serialize;
 pub use appliance::Selection;
 pub use engine::{Choice, Engine, Fallback};
 pub use environment::EnvironmentFiles;
+pub use opened::Opened;
 pub use output_dir::OutputDirError;
 
 use output_dir::Staging;

@@ -87,6 +87,12 @@ pub(crate) fn disks(
     if let Input::Disk { path, format } = input {
         return Ok(vec![stored(path, parsed(format.as_deref())?, options)?]);
     }
+    if let Input::Disks { paths, format } = input {
+        return paths
+            .iter()
+            .map(|path| stored(path, parsed(format.as_deref())?, options))
+            .collect();
+    }
     let path = input.path();
     let described = source.machine.clone().unwrap_or_default();
     if let Some(appliance) = &source.appliance {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::goflag::{self, FlagError, Kind, parse_bool};
 
@@ -84,7 +84,7 @@ pub struct Settings {
     pub paths: Paths,
 }
 
-/// The contract's places. Each has a flag; none has a variable.
+/// The contract's places. Each but the last has a flag; none has a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     /// The user name for the source.
@@ -105,20 +105,28 @@ pub struct Paths {
     pub inspection_output: PathBuf,
     /// The description of an in-place conversion.
     pub libvirt_domain_file: PathBuf,
+    /// What all others are below, and the disks, too: `/`, or `REFIT_POD_ROOT` in tests. No flag.
+    pub root: PathBuf,
 }
 
-impl Default for Paths {
-    fn default() -> Self {
+/// Names a directory that stands for `/`, for tests.
+pub(crate) const ROOT: &str = "REFIT_POD_ROOT";
+
+impl Paths {
+    /// The contract's places below `root`, which is `/` in a pod.
+    #[must_use]
+    pub fn below(root: &Path) -> Self {
         Self {
-            access_key: "/etc/secret/accessKeyId".into(),
-            secret_key: "/etc/secret/secretKey".into(),
-            luks_dir: "/etc/luks".into(),
-            dynamic_scripts_dir: "/mnt/dynamic_scripts".into(),
-            work_dir: "/var/tmp/v2v".into(),
-            vddk_lib_dir: "/opt/vmware-vix-disklib-distrib".into(),
-            vddk_conf_file: "/mnt/vddk-conf/vddk-config-file".into(),
-            inspection_output: "/var/tmp/v2v/inspection.xml".into(),
-            libvirt_domain_file: "/tmp/input.xml".into(),
+            access_key: root.join("etc/secret/accessKeyId"),
+            secret_key: root.join("etc/secret/secretKey"),
+            luks_dir: root.join("etc/luks"),
+            dynamic_scripts_dir: root.join("mnt/dynamic_scripts"),
+            work_dir: root.join("var/tmp/v2v"),
+            vddk_lib_dir: root.join("opt/vmware-vix-disklib-distrib"),
+            vddk_conf_file: root.join("mnt/vddk-conf/vddk-config-file"),
+            inspection_output: root.join("var/tmp/v2v/inspection.xml"),
+            libvirt_domain_file: root.join("tmp/input.xml"),
+            root: root.to_owned(),
         }
     }
 }
@@ -172,6 +180,20 @@ const FLAGS: &[(&str, Kind, &str)] = &[
 
 /// Prefix of the variables that name the disks of a remote inspection.
 const REMOTE_DISK: &str = "V2V_remoteInspectDisk_";
+
+/// Variables without a flag.
+const OTHERS: &[&str] = &[
+    "V2V_extra_args",
+    "V2V_inspector_extra_args",
+    "V2V_xfsRepairIgnore",
+];
+
+/// Whether a variable is one that is read here. The controller's others may hold anything.
+pub(crate) fn is_setting(name: &str) -> bool {
+    name.starts_with(REMOTE_DISK)
+        || OTHERS.contains(&name)
+        || FLAGS.iter().any(|(_, _, variable)| *variable == name)
+}
 
 /// What the controller gave by variable, overridden by flag.
 struct Values {
@@ -237,7 +259,8 @@ impl Settings {
         };
         let path =
             |flag: &str, default: PathBuf| values.optional(flag).map_or(default, PathBuf::from);
-        let places = Paths::default();
+        let root = values.env.get(ROOT).map_or("/", String::as_str);
+        let places = Paths::below(Path::new(root));
         let mut remote_disks: Vec<(u64, &String)> = values
             .env
             .iter()
@@ -295,6 +318,7 @@ impl Settings {
                 vddk_conf_file: path("vddk-conf-file", places.vddk_conf_file),
                 inspection_output: path("inspection-output-file", places.inspection_output),
                 libvirt_domain_file: path("libvirt-domain-file", places.libvirt_domain_file),
+                root: places.root,
             },
         })
     }
