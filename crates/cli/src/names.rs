@@ -4,22 +4,24 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
-use tracing_subscriber::EnvFilter;
+use crate::output;
 
 /// Forklift's name for the program that converts: `refit pod`.
 const POD: &str = "virt-v2v-wrapper";
+/// These programs are read in the log of a pod, where nobody asked for less.
+const LOG: &str = "info";
 
 /// If this is a link whose program is none of refit's commands: runs that program.
 pub fn run_other() -> Option<ExitCode> {
     match name().to_str()? {
         "image-converter" => {
-            log();
+            output::log_to_stderr(LOG);
             let arguments = std::env::args_os().skip(1);
             let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
             Some(refit_pod::image_converter(arguments))
         }
         "forklift-wait-for-reboot" => {
-            log();
+            output::log_to_stderr(LOG);
             Some(refit_pod::wait_for_reboot())
         }
         _ => None,
@@ -43,15 +45,4 @@ fn name() -> OsString {
         .file_name()
         .unwrap_or(OsStr::new("refit"))
         .to_owned()
-}
-
-/// They are read in the log of a pod, where nobody asked for less. `REFIT_LOG` overrides.
-fn log() {
-    let filter = EnvFilter::try_from_env("REFIT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .init();
 }

@@ -26,6 +26,12 @@ fn a_link_is_the_program_of_that_name() {
             "flag provided but not defined: -bogus",
         ),
         (
+            "/usr/bin/virt-v2v-wrapper",
+            ["-in-place", "--smp=2", "-bogus"],
+            2,
+            "flag provided but not defined: -bogus",
+        ),
+        (
             "/usr/local/bin/forklift-wait-for-reboot",
             ["", "", ""],
             1,

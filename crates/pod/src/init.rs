@@ -4,6 +4,8 @@
 //! to PID 1 no signal that it has no handler for. A conversion starts programs that start programs, so the one that
 //! is PID 1 does nothing but that, and the work is done by a child. No other init program is needed in the image.
 
+mod environment;
+
 use std::io::IsTerminal as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
@@ -13,6 +15,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
+
+use environment::Variables;
 
 const FORWARDED: [i32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
 /// A terminal sends these to all processes in its foreground, our child among them.
@@ -33,10 +37,11 @@ pub fn supervise_if_pid_1() -> anyhow::Result<Option<ExitCode>> {
 }
 
 fn supervise() -> anyhow::Result<ExitCode> {
+    let environment = environment::take()?;
     // Before there is a child, so that none of its signals is missed.
     let mut signals = Signals::new(FORWARDED.iter().chain(&[SIGCHLD]))
         .context("listening for signals as PID 1")?;
-    let child = start()?;
+    let child = start(environment)?;
     let has_terminal = std::io::stdin().is_terminal();
     for signal in signals.forever() {
         if signal == SIGCHLD {
@@ -57,20 +62,32 @@ fn supervise() -> anyhow::Result<ExitCode> {
 }
 
 /// It is waited for together with all others, in [`reap`].
-fn start() -> anyhow::Result<Pid> {
-    let mut arguments = std::env::args_os();
-    let mut command = Command::new("/proc/self/exe");
-    if let Some(name) = arguments.next() {
-        command.arg0(name);
+fn start(environment: Option<Variables>) -> anyhow::Result<Pid> {
+    let mut command = again();
+    if let Some(variables) = environment {
+        command
+            .env_remove(environment::MARK)
+            .envs(variables)
+            .stdin(std::process::Stdio::null());
     }
     let child = command
-        .args(arguments)
         .spawn()
         .context("starting /proc/self/exe as the child of PID 1 (is /proc mounted?)")?;
     i32::try_from(child.id())
         .ok()
         .and_then(Pid::from_raw)
         .context("the child of PID 1 has no process id")
+}
+
+/// This program with these arguments.
+fn again() -> Command {
+    let mut arguments = std::env::args_os();
+    let mut command = Command::new("/proc/self/exe");
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    command.args(arguments);
+    command
 }
 
 /// Collects every process that has ended; gives the exit code if the child is one of them.

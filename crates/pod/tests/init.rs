@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ChildStderr, Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -15,22 +15,25 @@ use signal_hook::iterator::Signals;
 /// What the program is to do inside. Unset: it is the test.
 const PART: &str = "REFIT_TEST_PART";
 
+const SECRET: &str = "geheim\n=1";
+
 /// Not a test by itself: the program inside.
 #[test]
 fn program() {
-    let Ok(part) = std::env::var(PART) else {
-        return;
-    };
     if let Some(code) = refit_pod::init::supervise_if_pid_1().unwrap() {
         assert_eq!(getpid().as_raw_nonzero().get(), 1);
         // An exit code has no number to ask for, but can be compared.
         let code = (0..=255).find(|number| ExitCode::from(*number) == code);
         std::process::exit(code.map_or(255, i32::from));
     }
+    let Ok(part) = std::env::var(PART) else {
+        return;
+    };
     assert_eq!(getppid().map(Pid::as_raw_pid), Some(1));
     std::process::exit(match part.as_str() {
         "arguments" => arguments(),
         "orphans" => orphans(),
+        "environment" => environment(),
         "signals" => signals(),
         "wait" => {
             eprintln!("ready");
@@ -49,6 +52,29 @@ fn arguments() -> i32 {
         ["virt-v2v-wrapper", "--exact", "program", "--nocapture"]
     );
     7
+}
+
+/// PID 1 has nothing of it, in memory files neither; we have all.
+fn environment() -> i32 {
+    assert_eq!(std::env::var("V2V_secretKey").unwrap(), SECRET);
+    assert_eq!(std::env::var("HOME").unwrap(), "/home");
+    assert!(std::env::vars().all(|(name, _)| name != "REFIT_INIT"));
+    let environment = fs::read_to_string("/proc/1/environ").unwrap();
+    assert!(environment.contains("HOME=/home\0"), "{environment}");
+    assert!(!environment.contains("V2V_"), "{environment}");
+    for file in fs::read_dir("/proc/1/fd").unwrap() {
+        // Others than files cannot be read again, and hold nothing.
+        let path = file.unwrap().path();
+        if fs::metadata(&path).is_ok_and(|found| found.is_file()) {
+            let bytes = fs::read(&path).unwrap();
+            assert!(
+                !String::from_utf8_lossy(&bytes).contains(SECRET),
+                "{path:?}"
+            );
+        }
+    }
+    assert_eq!(std::io::stdin().read(&mut [0]).unwrap(), 0);
+    9
 }
 
 /// Leaves 50 grandchildren to PID 1, and looks whether they are gone.
@@ -98,6 +124,10 @@ struct Namespace {
 
 impl Namespace {
     fn start(part: &str) -> Self {
+        Self::with(part, &[])
+    }
+
+    fn with(part: &str, variables: &[(&str, &str)]) -> Self {
         let mut unshare = Command::new("unshare");
         if !geteuid().is_root() {
             unshare.args(["--user", "--map-root-user"]);
@@ -109,6 +139,7 @@ impl Namespace {
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", "program", "--nocapture"])
             .env(PART, part)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -148,6 +179,12 @@ fn child_of(process: u32) -> Pid {
 #[test]
 fn the_child_has_the_same_arguments_and_gives_the_exit_code() {
     assert_eq!(Namespace::start("arguments").end(), 7);
+}
+
+#[test]
+fn secrets_are_the_childs_alone() {
+    let variables = [("V2V_secretKey", SECRET), ("HOME", "/home")];
+    assert_eq!(Namespace::with("environment", &variables).end(), 9);
 }
 
 #[test]

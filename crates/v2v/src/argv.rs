@@ -11,6 +11,7 @@ use crate::options::{
     KubevirtOptions, LibvirtGuest, MacTarget, NetworkMap, Protocol, Root, Settings,
 };
 use crate::scratch::Scratch;
+use crate::tools::Environment;
 
 /// A name longer than this would not fit a file name with its suffix.
 const MAX_NAME: usize = 200;
@@ -138,6 +139,47 @@ pub(crate) fn inspector(
     line.extra(&options.settings);
     line.positionals(&options.input)?;
     Ok(line)
+}
+
+impl KubevirtOptions {
+    /// The arguments that virt-v2v with these capabilities is given. Keys must be files or Clevis, and the protocol
+    /// [`Protocol::Plain`]: everything else is written to private files first, for one run each.
+    ///
+    /// # Errors
+    /// For an option that it does not take, and without such a run for what needs a private file.
+    pub fn command_line(&self, capabilities: &Capabilities) -> Result<Vec<OsString>, ConvertError> {
+        preview(|scratch| kubevirt(self, capabilities, scratch))
+    }
+}
+
+impl InPlaceOptions {
+    /// As [`KubevirtOptions::command_line`], for virt-v2v-in-place.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn command_line(&self, capabilities: &Capabilities) -> Result<Vec<OsString>, ConvertError> {
+        preview(|scratch| in_place(self, capabilities, scratch))
+    }
+}
+
+impl InspectorOptions {
+    /// As [`KubevirtOptions::command_line`], for virt-v2v-inspector.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn command_line(&self, capabilities: &Capabilities) -> Result<Vec<OsString>, ConvertError> {
+        preview(|scratch| inspector(self, capabilities, scratch))
+    }
+}
+
+/// The arguments that `build` makes, in a private directory that is gone afterwards.
+fn preview(
+    build: impl FnOnce(&Scratch) -> Result<CommandLine, ConvertError>,
+) -> Result<Vec<OsString>, ConvertError> {
+    let dir = tempfile::tempdir().map_err(|error| io_error(&error, "making a directory"))?;
+    let scratch = Scratch::create(Some(dir.path()), &Environment::default())
+        .map_err(|error| io_error(&error, "making a directory"))?;
+    Ok(build(&scratch)?.args)
 }
 
 /// Where the messages for machines are written.

@@ -106,6 +106,19 @@ impl Capabilities {
         }
     }
 
+    /// What a program of this version can do that lists these tokens and options.
+    #[must_use]
+    pub fn with_options(version: &str, tokens: &[&str], options: &[&str]) -> Self {
+        let set = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect();
+        let version = Version::parse(&format!("virt-v2v {version}"));
+        Self {
+            version: version.unwrap_or_else(|| Self::assumed().version),
+            tokens: set(tokens),
+            options: set(options),
+            assumed: false,
+        }
+    }
+
     pub(crate) fn parse(version: &str, machine_readable: &str, help: &str) -> Option<Self> {
         Some(Self {
             version: Version::parse(version)?,

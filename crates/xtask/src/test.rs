@@ -249,7 +249,6 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "refit-convert",
             "refit-engine",
-            "refit-fixups",
             "refit-image",
             "refit-kubevirt",
             "refit-machine",

@@ -7,7 +7,8 @@ use crate::Settings;
 
 /// With the disks of a snapshot. What it finds goes to the log.
 pub(crate) fn options(settings: &Settings, keys: &[Key]) -> InspectorOptions {
-    let mut guest = libvirt_guest(settings, !settings.inspector_extra_args.is_empty());
+    // The inspector's extra arguments are not instead of the library's configuration; the conversion's are.
+    let mut guest = libvirt_guest(settings, false);
     guest.vddk_files.clone_from(&settings.remote_inspect_disks);
     let mut v2v = common(settings, keys);
     v2v.no_fstrim = !settings.xfs_compatibility;

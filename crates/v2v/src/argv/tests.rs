@@ -1,6 +1,5 @@
 use super::*;
 use crate::options::MacMap;
-use crate::tools::Environment;
 
 fn scratch() -> (tempfile::TempDir, Scratch) {
     let parent = tempfile::tempdir().unwrap();
