@@ -91,11 +91,12 @@ number=0
 for disk in "$store/$output"-sd*; do
     number=$((number + 1))
     echo "[  $number.0] Copying disk $number/$disks"
+    # nbdcopy's bar, which it draws on standard error where there is no terminal.
     for percent in 0 37 100; do
-        printf '█ %d%% [****************--------------------]\r' $percent
+        printf '█ %d%% [****************--------------------]\r' $percent >&2
         sleep "$pause"
     done
-    echo
+    echo >&2
     # Through the link, as nbdcopy does.
     dd if="$here/converted.img" of="$disk" bs=1M conv=notrunc 2> /dev/null
 done
