@@ -130,7 +130,7 @@ fn three_disks_are_converted_in_place() {
     let broken: Vec<_> = migration
         .warnings
         .iter()
-        .filter(|(_, message)| message.contains("3_linux_run_broken"))
+        .filter(|(_, message)| message.contains("script-3-linux-run-broken: "))
         .collect();
     assert_eq!(broken.len(), 1, "{:?}", migration.warnings);
     assert_eq!(broken[0].0, "CustomizationFailed");
