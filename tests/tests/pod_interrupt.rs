@@ -171,6 +171,6 @@ fn a_killed_pod_has_not_touched_the_disks() {
     pod.wait_for("Setting up the source", LIMIT).unwrap();
     thread::sleep(Duration::from_secs(3));
     pod.signal("KILL").unwrap();
-    assert_eq!(pod.end(STOP).unwrap(), 137);
+    assert_ne!(pod.end(STOP).unwrap(), 0);
     assert_eq!(digests(&pod), before);
 }
