@@ -92,7 +92,7 @@ mod tests {
         };
         let ours = complete();
         assert!(
-            ours.contains("kind: VirtualMachine\n") && ours.contains("efi:"),
+            ours.contains("kind: 'VirtualMachine'\n") && ours.contains("efi:"),
             "{ours}"
         );
         assert!(ours.contains("bootOrder: 1"), "{ours}");

@@ -60,11 +60,16 @@ impl PodEnvironment {
         Ok(Self {
             metrics: address(METRICS, MetricsServer::ADDRESS)?,
             results: address(RESULTS, RESULTS_ADDRESS)?,
-            termination_log: path(TERMINATION_LOG)
-                .unwrap_or_else(|| root.join("dev/termination-log")),
+            termination_log: termination_log(root, &variable),
             ovf_values,
         })
     }
+}
+
+/// Where the last words go.
+pub(crate) fn termination_log(root: &Path, variable: impl Fn(&str) -> Option<String>) -> PathBuf {
+    let given = variable(TERMINATION_LOG).filter(|text| !text.is_empty());
+    given.map_or_else(|| root.join("dev/termination-log"), PathBuf::from)
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ mod tests {
         let error = anyhow::Error::msg("no\nspace")
             .context("writing")
             .context("writing");
-        assert_eq!(line(&error), "writing: writing: no space");
+        assert_eq!(line(&error), "writing: no space");
         let error = anyhow::Error::msg("b").context("a: b");
         assert_eq!(line(&error), "a: b");
     }

@@ -33,7 +33,7 @@ pub use goflag::FlagError;
 pub use image_converter::image_converter;
 pub use metrics::{Metrics, MetricsServer};
 pub(crate) use run::announce;
-pub use run::{Tooling, run};
+pub use run::{Tooling, run, say_failure};
 pub use scrub::{Variables, environment};
 pub use server::{Answers, RESULTS_ADDRESS, Warning, serve};
 pub use settings::{Paths, Settings, Source};

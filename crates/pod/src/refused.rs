@@ -37,6 +37,9 @@ pub(crate) fn advice(error: &ConvertError) -> &'static str {
         ErrorKind::BadOption => {
             "Take the option out of the plan's or the controller's extra arguments."
         }
+        ErrorKind::Interrupted => {
+            "The pod was told to end: disks in place are as they were, copies are unfinished."
+        }
         _ => error.advice(),
     }
 }

@@ -12,6 +12,7 @@ use refit_engine::{Facts, Fixup, Nic};
 use refit_machine::{DiskBus, Machine};
 use refit_v2v::{Accel, CancelToken, ConvertError, Environment, Outcome, Tools};
 
+use crate::environment::termination_log;
 use crate::keys::Keys;
 use crate::server::{Answers, Warning};
 use crate::{
@@ -159,6 +160,12 @@ pub fn run(settings: &Settings, env: &PodEnvironment, tooling: Tooling<'_, '_>) 
     }
 }
 
+/// The same ending for an error that comes before there is anything to run.
+pub fn say_failure(error: &anyhow::Error) {
+    let log = termination_log(Path::new("/"), |name| std::env::var(name).ok());
+    last_words::say(&words(error), &log);
+}
+
 fn words(error: &anyhow::Error) -> String {
     let mut text = format!("error: {}", last_words::line(error));
     if let Some(failed) = error.downcast_ref::<ConvertError>() {
@@ -173,8 +180,12 @@ fn walk(settings: &Settings, env: &PodEnvironment, tooling: Tooling<'_, '_>) -> 
     let start = Instant::now();
     settings.check()?;
     let paths = &settings.paths;
-    if settings.source == Some(Source::VSphere) {
-        ca::link(&paths.root)?;
+    if settings.source == Some(Source::VSphere)
+        && let Err(error) = ca::link(&paths.root)
+    {
+        // Whoever does not verify the source needs no certificates.
+        anyhow::ensure!(!settings.libvirt_url.contains("cacert="), error);
+        tracing::warn!("{error:#}");
     }
     fs::create_dir_all(&paths.work_dir)
         .with_context(|| format!("creating {}", paths.work_dir.display()))?;

@@ -399,7 +399,7 @@ mod tests {
         let settings = read(&[], &[]);
         assert!(settings.local_migration && settings.overlay);
         assert!(!settings.in_place && !settings.nbde_clevis && !settings.remote_inspection);
-        assert_eq!(settings.paths, Paths::default());
+        assert_eq!(settings.paths, Paths::below(Path::new("/")));
         assert_eq!(settings.source, None);
         assert!(settings.check().is_err());
     }

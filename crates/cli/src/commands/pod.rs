@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use refit_engine::disks;
 use refit_engine::target::{self, Settings as EngineSettings};
-use refit_pod::{PodEnvironment, Settings, Tooling};
+use refit_pod::{FlagError, PodEnvironment, Settings, Tooling};
 use refit_v2v::CancelToken;
 
 use super::guest;
@@ -23,7 +23,7 @@ pub fn run(args: &[String]) -> ExitCode {
     match prepared(args) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            refit_pod::say_failure(&error);
             FAILED.into()
         }
     }
@@ -36,8 +36,15 @@ fn prepared(args: &[String]) -> anyhow::Result<ExitCode> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let settings = match Settings::read(variables, args.iter().cloned()) {
         Ok(settings) => settings,
+        // As Go's package `flag` does.
+        Err(FlagError::Help) => {
+            anstream::eprintln!(
+                "The flags are those of Forklift's virt-v2v-wrapper; see images/CONTRACT.md."
+            );
+            return Ok(ExitCode::SUCCESS);
+        }
         Err(error) => {
-            eprintln!("{error}");
+            anstream::eprintln!("{error}");
             return Ok(USAGE.into());
         }
     };

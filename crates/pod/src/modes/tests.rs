@@ -152,7 +152,7 @@ fn copying_from_an_ova_and_from_hyper_v() {
         ("V2V_HOSTNAME", "h"),
     ];
     let pod = Pod::new(&[], &ova);
-    let line = |pod: &Pod, capabilities| {
+    let line = |pod: &Pod, capabilities: &Capabilities| {
         let input = Input::Ova(PathBuf::from("/ova/a.ova"));
         let options = ova_options(&pod.settings(), &[], input);
         pod.shown(options.command_line(capabilities).unwrap())
