@@ -4,8 +4,12 @@
 //! Everything here is real: guests that boot, libguestfs, qemu, virt-v2v. Tests force emulation,
 //! because KVM opens and hangs on some machines.
 
+mod controller;
 mod guests;
+mod http;
 mod machines;
+mod pod;
+mod stand_ins;
 mod tree;
 mod watched;
 mod wine;
@@ -16,8 +20,12 @@ use std::process::{Command, Output};
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
+pub use controller::{Controller, Migration, Provider};
 pub use guests::{Guest, PASSWORD, edit, guest, system_disk, system_disk_with, windows};
+pub use http::{Answer, Client};
 pub use machines::{MACHINES, Machine, Untouched};
+pub use pod::{Loop, Pod, PodSpec};
+pub use stand_ins::{Started, started};
 pub use tree::{differences, tree};
 pub use watched::{To, Watched};
 pub use wine::{Wine, firstboot};

@@ -104,16 +104,19 @@ const ALONE: [&str; 1] = ["crates/v2v: real"];
 
 /// The programs of tests that start machines. Those that take longest come first, so that in the
 /// end no lane waits long for the other.
-const LONGEST_FIRST: [&str; 12] = [
+const LONGEST_FIRST: [&str; 15] = [
     "matrix",
     "appliance",
+    "pod",
     "windows_drivers",
     "firstboot",
     "own_engine",
     "bad_input",
     "boot",
+    "pod_interrupt",
     "interrupt",
     "collection",
+    "pod_commands",
     "convert",
     "fix",
     "trees",
@@ -244,6 +247,21 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "refit-pod",
+        &[
+            "refit-convert",
+            "refit-engine",
+            "refit-image",
+            "refit-kubevirt",
+            "refit-machine",
+            "refit-ovf",
+            "refit-plugins",
+            "refit-v2v",
+            "refit-virtio-win",
+            "refit-windows",
+        ],
+    ),
+    (
         "refit-cli",
         &[
             "refit-boot",
@@ -255,6 +273,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-machine",
             "refit-ovf",
             "refit-plugins",
+            "refit-pod",
             "refit-v2v",
             "refit-virtio-win",
             "refit-windows",
