@@ -75,7 +75,7 @@ impl Machine {
         let arguments = qemu::arguments(&qemu::Plan {
             accel,
             memory: options.memory,
-            vcpus: options.vcpus,
+            vcpus: options.vcpus.unwrap_or(accel.vcpus()),
             hardware: options.hardware,
             disk_bus: options.disk_bus,
             firmware: build,

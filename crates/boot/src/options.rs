@@ -121,8 +121,8 @@ pub struct Options {
     pub hardware: Hardware,
     /// Memory in bytes.
     pub memory: u64,
-    /// Number of virtual CPUs.
-    pub vcpus: u32,
+    /// Number of virtual CPUs; by default two, one if they are emulated (see [`Accel::vcpus`]).
+    pub vcpus: Option<u32>,
     /// How long to wait for an outcome, from power-on.
     pub timeout: Duration,
     /// How long to wait, after the login, for every network card to have an IPv4 address.
@@ -160,7 +160,7 @@ impl Options {
             disk_bus: DiskBus::Virtio,
             hardware: Hardware::Virtio,
             memory: 1 << 30,
-            vcpus: 2,
+            vcpus: None,
             timeout: Duration::from_secs(300),
             settle: Duration::from_secs(20),
             accel: AccelChoice::Auto,
@@ -209,8 +209,8 @@ impl Options {
                 self.memory
             ));
         }
-        if !(1..=255).contains(&self.vcpus) {
-            return refuse(format!("{} CPUs: from 1 to 255", self.vcpus));
+        if let Some(vcpus) = self.vcpus.filter(|vcpus| !(1..=255).contains(vcpus)) {
+            return refuse(format!("{vcpus} CPUs: from 1 to 255"));
         }
         if self
             .marker
@@ -271,7 +271,7 @@ mod tests {
                 "6 disks",
             ),
             (|o| o.memory = 1024, "memory"),
-            (|o| o.vcpus = 0, "CPUs"),
+            (|o| o.vcpus = Some(0), "CPUs"),
             (|o| o.marker = Some(" ".into()), "marker"),
             (|o| o.run = vec!["id".into()], "after a login"),
         ];

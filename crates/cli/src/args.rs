@@ -441,9 +441,9 @@ pub struct BootArgs {
     /// Memory in MiB
     #[arg(long, default_value_t = 1024)]
     pub memory: u64,
-    /// Virtual CPUs
-    #[arg(long, default_value_t = 2)]
-    pub vcpus: u32,
+    /// Virtual CPUs (by default two, one if they are emulated)
+    #[arg(long)]
+    pub vcpus: Option<u32>,
     /// Seconds to wait
     #[arg(long, default_value_t = 300)]
     pub timeout: u64,

@@ -251,6 +251,7 @@ pub fn open(
 
 fn launch(drives: &[Drive], options: &mut OpenOptions<'_>) -> Result<Handle, OpenError> {
     let mut force_tcg = options.force_tcg;
+    let mut has_failed = false;
     loop {
         let handle = configure(drives, force_tcg).context("preparing the appliance")?;
         (options.on_handle)(handle.cancel_handle());
@@ -263,6 +264,11 @@ fn launch(drives: &[Drive], options: &mut OpenOptions<'_>) -> Result<Handle, Ope
                     limit.as_secs()
                 );
                 force_tcg = true;
+            }
+            // qemu ends with an assertion where KVM is there but not whole, and now and then without KVM.
+            Err(error @ refit_guestfs::Error::Call { .. }) if !has_failed => {
+                tracing::warn!("{error}; starting the appliance once more, without KVM");
+                (has_failed, force_tcg) = (true, true);
             }
             Err(error) => {
                 return Err(OpenError::Launch {

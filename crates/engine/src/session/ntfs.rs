@@ -12,16 +12,13 @@ pub(super) fn unwritable(handle: &Handle, device: &[u8]) -> Option<String> {
     if handle.vfs_type(name).ok()? != "ntfs" {
         return None;
     }
-    let quoted = name.replace('\'', "'\\''");
-    let probe = format!("ntfs-3g.probe --readwrite '{quoted}' >/dev/null 2>&1; echo $?");
-    let answer = match handle.appliance_sh(&probe) {
-        Ok(answer) => answer,
+    let code = match handle.ntfs_3g_probe(name, true) {
+        Ok(code) => code,
         Err(error) => {
             tracing::debug!(%error, "asking ntfs-3g.probe");
             return None;
         }
     };
-    let code = String::from_utf8_lossy(&answer).trim().parse().ok()?;
     explain(code).map(|reason| format!("{name}, its system volume, {reason}"))
 }
 
