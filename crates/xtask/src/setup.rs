@@ -27,6 +27,8 @@ const TESTS: &[&str] = &[
     "busybox-static",
     "bzip2",
     "cpio",
+    // Runs the conversion pod's image.
+    "crun",
     "cryptsetup-bin",
     // Writes databases as rpm had them until 4.15, for the tests of packages.
     "db5.3-util",
@@ -46,6 +48,7 @@ const TESTS: &[&str] = &[
     "mmdebstrap",
     "mtools",
     "pacman-package-manager",
+    "podman",
     "python3",
     "python3-hivex",
     "python3-venv",
@@ -53,6 +56,15 @@ const TESTS: &[&str] = &[
     "xfsprogs",
     "xorriso",
     "xz-utils",
+    "zstd",
+];
+/// What builds the conversion pod's image.
+const IMAGE: &[&str] = &[
+    "binutils",
+    "cpio",
+    "e2fsprogs",
+    "kmod",
+    "mmdebstrap",
     "zstd",
 ];
 /// What builds the first-boot service of Windows guests and runs it.
@@ -74,8 +86,18 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Installs what the first-boot service needs.
 pub fn firstboot_if_needed() -> anyhow::Result<()> {
+    install_missing(FIRSTBOOT)?;
+    windows_std_32().map(drop)
+}
+
+/// Installs what the conversion pod's image needs.
+pub fn image_if_needed() -> anyhow::Result<()> {
+    install_missing(IMAGE)
+}
+
+fn install_missing(packages: &[&'static str]) -> anyhow::Result<()> {
     let mut missing: Vec<&str> = Vec::new();
-    for package in FIRSTBOOT {
+    for package in packages {
         if installed_version(package)?.is_none() {
             missing.push(package);
         }
@@ -90,7 +112,7 @@ pub fn firstboot_if_needed() -> anyhow::Result<()> {
         ]
         .concat())?;
     }
-    windows_std_32().map(drop)
+    Ok(())
 }
 
 /// Gives the directory (rustc's `--sysroot`) with Rust's library for 32-bit Windows, of the version of the
@@ -330,7 +352,7 @@ fn enable_backports() -> anyhow::Result<bool> {
 }
 
 /// Where this machine's apt gets a suite's packages from, if it does.
-fn mirror(origin: &str, codename: &str) -> anyhow::Result<Option<String>> {
+pub fn mirror(origin: &str, codename: &str) -> anyhow::Result<Option<String>> {
     let found = capture(Command::new("apt-get").args([
         "indextargets",
         "--format",
@@ -345,6 +367,14 @@ fn mirror(origin: &str, codename: &str) -> anyhow::Result<Option<String>> {
         .next()
         .filter(|uri| !uri.is_empty())
         .map(str::to_owned))
+}
+
+/// The proxy that this machine's apt goes through, if it does.
+pub fn apt_proxy() -> anyhow::Result<Option<String>> {
+    let shown =
+        capture(Command::new("apt-config").args(["shell", "proxy", "Acquire::http::Proxy"]))?;
+    let proxy = shown.trim().strip_prefix("proxy=").unwrap_or_default();
+    Ok(Some(proxy.trim_matches('\'').to_owned()).filter(|proxy| !proxy.is_empty()))
 }
 
 fn apt(arguments: &[&str]) -> anyhow::Result<()> {
