@@ -24,6 +24,7 @@ use std::time::Instant;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use self::dpkg::Database;
 use self::oci::{Compression, Layout};
@@ -110,24 +111,45 @@ pub fn build(image: &Image) -> anyhow::Result<()> {
     if image.check {
         return check(image, &recipe, &work, &refit);
     }
+    let archive = work.join(format!("installed-{}.tar", key(&recipe, image)?));
     let base = Base {
-        dir: work.join(format!("base-{}", key(&text, image))),
+        dir: work.join(format!("base-{}", digest(&text, &archive)?)),
     };
+    if !(image.reuse && archive.exists()) {
+        println!("installing packages into {}", archive.display());
+        tree::install(
+            &recipe,
+            image.mirror.as_deref(),
+            &work.join("debs"),
+            &archive,
+        )?;
+    }
     if !(image.reuse && base.dir.exists()) {
-        make_base(&base, &recipe, image, &work)?;
+        make_base(&base, &recipe, &archive, &work)?;
     }
     let digest = assemble(image, &recipe, &base, &refit, &image.out)?;
     println!("{digest}  {}", image.out.display());
     Ok(())
 }
 
-/// Everything that the base depends on, but for the state of the mirror.
-fn key(recipe: &str, image: &Image) -> String {
-    use sha2::Digest as _;
-    let mut digest = sha2::Sha256::new();
+/// What tells apart which packages are installed.
+fn key(recipe: &Recipe, image: &Image) -> anyhow::Result<String> {
+    let said = serde_json::to_string(&(
+        &recipe.suite,
+        &recipe.packages,
+        &recipe.exclude,
+        &recipe.include,
+        &image.mirror,
+    ))?;
+    Ok(layer::hex(&Sha256::digest(said)[..6]))
+}
+
+/// What tells apart what is made of them.
+fn digest(recipe: &str, archive: &Path) -> anyhow::Result<String> {
+    let mut digest = Sha256::new();
     for part in [
         recipe,
-        image.mirror.as_deref().unwrap_or_default(),
+        &archive.display().to_string(),
         include_str!("image.rs"),
         include_str!("image/appliance.rs"),
         include_str!("image/dpkg.rs"),
@@ -136,7 +158,7 @@ fn key(recipe: &str, image: &Image) -> String {
         digest.update(part);
         digest.update([0]);
     }
-    layer::hex(&digest.finalize()[..6])
+    Ok(layer::hex(&digest.finalize()[..6]))
 }
 
 /// The built program.
@@ -154,7 +176,7 @@ fn refit(image: &Image) -> anyhow::Result<PathBuf> {
     Ok(root().join("target").join(profile).join("refit"))
 }
 
-fn make_base(base: &Base, recipe: &Recipe, image: &Image, work: &Path) -> anyhow::Result<()> {
+fn make_base(base: &Base, recipe: &Recipe, archive: &Path, work: &Path) -> anyhow::Result<()> {
     // What is there is whole.
     let staged = tempfile::Builder::new()
         .prefix("making-")
@@ -167,8 +189,8 @@ fn make_base(base: &Base, recipe: &Recipe, image: &Image, work: &Path) -> anyhow
     let tree = made.runtime();
     let start = Instant::now();
     let step = |what: &str| println!("{:6.1} s  {what}", start.elapsed().as_secs_f64());
-    step("installing packages");
-    tree::install(recipe, image.mirror.as_deref(), &work.join("debs"), &tree)?;
+    step("unpacking");
+    tree::unpack(archive, &tree)?;
 
     step("making the appliance");
     appliance::build(&tree, recipe, &made.appliance().join(appliance::PLACE))?;
@@ -418,7 +440,14 @@ fn check(image: &Image, recipe: &Recipe, work: &Path, refit: &Path) -> anyhow::R
         let base = Base {
             dir: dir.join("base"),
         };
-        make_base(&base, recipe, image, work)?;
+        let archive = dir.join("installed.tar");
+        tree::install(
+            recipe,
+            image.mirror.as_deref(),
+            &work.join("debs"),
+            &archive,
+        )?;
+        make_base(&base, recipe, &archive, work)?;
         digests.push(assemble(
             image,
             recipe,

@@ -208,7 +208,7 @@ pub fn run_if_needed() -> anyhow::Result<()> {
         }
     }
     if missing.is_empty() && qemu.is_empty() {
-        return hive_readers();
+        return from_pypi();
     }
     println!(
         "Installing with apt: {}",
@@ -240,16 +240,29 @@ pub fn run_if_needed() -> anyhow::Result<()> {
         ]
         .concat())?;
     }
-    hive_readers()
+    from_pypi()
 }
 
-/// Gives the tests of crates/hive the readers of registry hives that Debian does not have, in an environment below
-/// `target`. Without the network those tests are skipped, and say so; in CI they fail.
-fn hive_readers() -> anyhow::Result<()> {
-    let requirements = root().join("crates/hive/tests/readers/requirements.txt");
+/// What tests use that Debian does not have: the environment below `target`, and the list of what is in it.
+const FROM_PYPI: [(&str, &str); 2] = [
+    // Readers of registry hives.
+    ("hive-readers", "crates/hive/tests/readers/requirements.txt"),
+    // Validators of Kubernetes manifests and of the Containerfile.
+    ("validators", "tests/kubernetes/requirements.txt"),
+];
+
+/// Installs them. Without the network the tests that need them are skipped, and say so; in CI they fail.
+fn from_pypi() -> anyhow::Result<()> {
+    FROM_PYPI
+        .iter()
+        .try_for_each(|(environment, requirements)| python_environment(environment, requirements))
+}
+
+fn python_environment(environment: &str, requirements: &str) -> anyhow::Result<()> {
+    let requirements = root().join(requirements);
     let wanted = fs::read_to_string(&requirements)
         .with_context(|| format!("reading {}", requirements.display()))?;
-    let environment = root().join("target/hive-readers");
+    let environment = root().join("target").join(environment);
     let installed = environment.join("installed.txt");
     if fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
         return Ok(());

@@ -11,22 +11,22 @@ use super::recipe::{Part, Recipe};
 use crate::process;
 use crate::setup;
 
-/// Installs the recipe's packages into a new directory. What was downloaded is kept in `debs`.
+/// Installs the recipe's packages into a new tree and packs it into `archive`. What was downloaded is kept in `debs`.
 pub fn install(
     recipe: &Recipe,
     mirror: Option<&str>,
     debs: &Path,
-    tree: &Path,
+    archive: &Path,
 ) -> anyhow::Result<()> {
     fs::create_dir_all(debs).with_context(|| format!("making {}", debs.display()))?;
-    let debs = debs.canonicalize()?;
+    let debs = debs.display();
     let mut command = Command::new("mmdebstrap");
     command
         .args([
             "--quiet",
             "--mode=root",
             "--variant=essential",
-            "--format=directory",
+            "--format=tar",
         ])
         .arg(format!("--include={}", recipe.packages.join(",")))
         .arg("--aptopt=APT::Install-Recommends \"false\"")
@@ -34,12 +34,10 @@ pub fn install(
         .arg("--skip=essential/unlink")
         .arg("--setup-hook=mkdir -p \"$1\"/var/cache/apt/archives")
         .arg(format!(
-            "--setup-hook=sync-in '{}' /var/cache/apt/archives",
-            debs.display()
+            "--setup-hook=sync-in '{debs}' /var/cache/apt/archives"
         ))
         .arg(format!(
-            "--customize-hook=sync-out /var/cache/apt/archives '{}'",
-            debs.display()
+            "--customize-hook=sync-out /var/cache/apt/archives '{debs}'"
         ));
     for path in &recipe.exclude {
         command.arg(format!("--dpkgopt=path-exclude={path}"));
@@ -51,11 +49,25 @@ pub fn install(
     if let Some(proxy) = setup::apt_proxy()? {
         command.env("http_proxy", proxy);
     }
-    command.arg(&recipe.suite).arg(tree);
+    let part = archive.with_extension("part");
+    command.arg(&recipe.suite).arg(&part);
     for source in sources(&recipe.suite, mirror)? {
         command.arg(source);
     }
-    process::run(&mut command)
+    process::run(&mut command)?;
+    fs::rename(&part, archive).with_context(|| format!("writing {}", archive.display()))
+}
+
+/// Unpacks an archive of [`install`] into a new directory.
+pub fn unpack(archive: &Path, tree: &Path) -> anyhow::Result<()> {
+    fs::create_dir(tree).with_context(|| format!("making {}", tree.display()))?;
+    process::run(
+        Command::new("tar")
+            .args(["--extract", "--numeric-owner", "--file"])
+            .arg(archive)
+            .arg("--directory")
+            .arg(tree),
+    )
 }
 
 /// Lines of sources.list: the given mirror, or the machine's own for each of the suite's parts that it has.
