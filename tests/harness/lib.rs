@@ -6,6 +6,7 @@
 
 mod guests;
 mod machines;
+mod podman;
 mod tree;
 mod watched;
 mod wine;
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 pub use guests::{Guest, PASSWORD, edit, guest, system_disk, system_disk_with, windows};
 pub use machines::{MACHINES, Machine, Untouched};
+pub use podman::{Container, Podman, image, volume};
 pub use tree::{differences, tree};
 pub use watched::{To, Watched};
 pub use wine::{Wine, firstboot};

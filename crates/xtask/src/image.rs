@@ -107,7 +107,9 @@ pub fn build(image: &Image) -> anyhow::Result<()> {
     fs::create_dir_all(&work).with_context(|| format!("making {}", work.display()))?;
     let work = work.canonicalize()?;
     let refit = refit(image)?;
-    firstboot::build()?;
+    if !(image.reuse && own_programs().iter().all(|(path, _)| path.exists())) {
+        firstboot::build()?;
+    }
     if image.check {
         return check(image, &recipe, &work, &refit);
     }
@@ -347,11 +349,9 @@ fn own_layer(dir: &Path, refit: &Path, sbom: &str) -> anyhow::Result<()> {
     ] {
         tree::link(dir, path, target)?;
     }
-    for arch in firstboot::ARCHITECTURES {
-        let name = format!("refit-firstboot-{arch}.exe");
-        let from = root().join("target/firstboot").join(&name);
+    for (from, name) in own_programs() {
         copy(&from, &format!("usr/lib/refit/firstboot/{name}"), 0o644)?;
-        if arch == "i686" {
+        if name.contains("i686") {
             // virt-v2v's scripts expect a 32-bit program.
             copy(&from, "usr/share/virt-tools/rhsrvany.exe", 0o644)?;
         }
@@ -363,6 +363,14 @@ fn own_layer(dir: &Path, refit: &Path, sbom: &str) -> anyhow::Result<()> {
     )?;
     let path = put("usr/share/refit/sbom.spdx.json", 0o644)?;
     fs::write(path, sbom).context("writing the list of contents")
+}
+
+/// The programs for Windows guests, with their names.
+fn own_programs() -> [(PathBuf, String); 2] {
+    firstboot::ARCHITECTURES.map(|arch| {
+        let name = format!("refit-firstboot-{arch}.exe");
+        (root().join("target/firstboot").join(&name), name)
+    })
 }
 
 /// The drivers, at the place that Forklift's image has them at; gives that place.

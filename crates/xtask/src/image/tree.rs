@@ -39,6 +39,8 @@ pub fn install(
         .arg(format!(
             "--customize-hook=sync-out /var/cache/apt/archives '{debs}'"
         ));
+    // Nobody needs half a tree after a crash.
+    command.arg("--dpkgopt=force-unsafe-io");
     for path in &recipe.exclude {
         command.arg(format!("--dpkgopt=path-exclude={path}"));
     }
