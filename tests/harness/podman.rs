@@ -52,7 +52,7 @@ impl Podman {
             .arg("--runroot")
             .arg(self.storage.path().join("run"))
             .args(["--storage-driver", self.driver])
-            .args(["--cgroup-manager", "cgroupfs", "--runtime", "crun"]);
+            .args(["--cgroup-manager", "cgroupfs", "--runtime", "runc"]);
         command
     }
 

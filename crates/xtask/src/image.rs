@@ -214,7 +214,7 @@ fn make_base(base: &Base, recipe: &Recipe, archive: &Path, work: &Path) -> anyho
         .arg(tree.join("var/lib/dpkg/info"))
         .arg(&lists))?;
     tree::thin_out(&tree, &recipe.runtime)?;
-    dangling_links(&tree.join("etc/alternatives"), &tree)?;
+    dangling_links(&tree)?;
     furnish(&tree)?;
     if base.dir.exists() {
         tree::remove(&base.dir)?;
@@ -224,18 +224,23 @@ fn make_base(base: &Base, recipe: &Recipe, archive: &Path, work: &Path) -> anyho
     Ok(())
 }
 
-/// Removes links whose target went away with its package.
-fn dangling_links(dir: &Path, tree: &Path) -> anyhow::Result<()> {
-    for path in tree::matching(dir, "*")? {
-        let Ok(target) = fs::read_link(&path) else {
-            continue;
-        };
-        let target = target.strip_prefix("/").unwrap_or(&target);
-        if tree.join(target).symlink_metadata().is_err() {
-            tree::remove(&path)?;
+/// Removes links whose target went away with its package. Those into `/proc` lead somewhere in a container.
+fn dangling_links(tree: &Path) -> anyhow::Result<()> {
+    // A link to a link that goes is next.
+    loop {
+        let gone = capture(
+            Command::new("chroot")
+                .arg(tree)
+                .args([
+                    "find", "/etc", "/usr", "/var", "-xdev", "-xtype", "l", "!", "-lname",
+                    "/proc/*",
+                ])
+                .args(["-print", "-delete"]),
+        )?;
+        if gone.is_empty() {
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 /// Accounts, directories, and the dynamic linker's index.

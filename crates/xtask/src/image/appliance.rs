@@ -43,12 +43,7 @@ pub fn build(full: &Path, recipe: &Recipe, out: &Path) -> anyhow::Result<()> {
         Command::new("chroot")
             .arg(full)
             .args(["supermin", "--build", "--copy-kernel", "--format", "ext2"])
-            .args([
-                "--host-cpu",
-                "x86_64",
-                "--output-dir",
-                "/tmp/appliance/built",
-            ])
+            .args(["--host-cpu", "x86_64", "-o", "/tmp/appliance/built"])
             .arg("/tmp/appliance/supermin.d")
             .stdout(Stdio::null()),
     );

@@ -22,7 +22,7 @@ impl Compression {
     fn command(self) -> Command {
         let (program, arguments): (_, &[&str]) = match self {
             // The number of threads must not show in the result: with one, zstd writes another form.
-            Self::Zstd => ("zstd", &["--quiet", "--stdout", "-15", "-T2", "--no-check"]),
+            Self::Zstd => ("zstd", &["--quiet", "--stdout", "-12", "-T2", "--no-check"]),
             Self::Gzip => ("gzip", &["--no-name", "--stdout", "-9"]),
         };
         let mut command = Command::new(program);

@@ -39,6 +39,8 @@ pub fn install(
         .arg(format!(
             "--customize-hook=sync-out /var/cache/apt/archives '{debs}'"
         ));
+    // The kernel is for the appliance, which has an initrd of its own (initramfs-tools' kernel hook).
+    command.env("INITRD", "No");
     // Nobody needs half a tree after a crash.
     command.arg("--dpkgopt=force-unsafe-io");
     for path in &recipe.exclude {
