@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use refit_tests::{Podman, image, refit, root, run, system_disk, volume};
+use refit_tests::{PASSWORD, Podman, guest, image, must, refit, root, run, system_disk, volume};
 use serde_json::Value;
 
 /// The validators from PyPI; in CI they must be there.
@@ -190,6 +190,7 @@ fn the_image_works_as_a_pod_runs_it() {
     assert!(matches!(doctor.code, Some(0 | 3)), "{doctor:?}");
     a_fixup_of_a_config_map_takes_part(&podman, &scratch, dir.path());
     the_fixed_appliance_is_used(&podman, &scratch, dir.path());
+    a_guest_is_converted_in_place(&podman, &scratch, dir.path());
 }
 
 /// OpenShift gives any user, of group 0; `fsGroup` may be any.
@@ -346,4 +347,43 @@ fn the_fixed_appliance_is_used(podman: &Podman, scratch: &Path, dir: &Path) {
         "refit inspect: {fixed:.1} s in the pod with the fixed appliance, {:.1} s outside with one that supermin builds",
         start.elapsed().as_secs_f64()
     );
+}
+
+/// A guest as it comes from VMware, converted where it is, by a pod that nobody asks for results. Then it boots, and its
+/// interface has the old name and address.
+fn a_guest_is_converted_in_place(podman: &Podman, scratch: &Path, dir: &Path) {
+    const MAC: &str = "00:50:56:aa:bb:01";
+    let disks = volume(&dir.join("disk0")).unwrap();
+    let disk = guest(&["--initramfs", "vmware"]).unwrap().copy(&disks).unwrap();
+    must(Command::new("chown").arg("107:107").arg(&disk)).unwrap();
+    let start = Instant::now();
+    let converted = podman
+        .pod(scratch)
+        .unwrap()
+        .mount(&disks, "/mnt/disks/disk0")
+        .env("V2V_inPlace", "1")
+        .env("V2V_source", "ec2")
+        .env("V2V_vmName", "web1")
+        .env("LOCAL_MIGRATION", "false")
+        .run()
+        .unwrap();
+    assert_eq!(converted.code, Some(0), "{converted:?}");
+    println!("converted in place in {:.0} s", start.elapsed().as_secs_f64());
+    let owner = must(Command::new("stat").args(["--format", "%u:%g"]).arg(&disk)).unwrap();
+    assert_eq!(owner.trim(), "107:107");
+
+    let password = dir.join("password");
+    fs::write(&password, PASSWORD).unwrap();
+    let booted = run(refit()
+        .args(["boot", "--json", "--accel", "tcg", "--timeout", "900", "--nic", MAC])
+        .args(["--user", "root", "--password-file"])
+        .arg(&password)
+        .arg(&disk))
+    .unwrap();
+    assert_eq!(booted.code, Some(0), "{booted:?}");
+    let booted = booted.json().unwrap();
+    let nics = booted["nics"].as_array().unwrap();
+    let nic = nics.iter().find(|nic| nic["mac"] == MAC).unwrap();
+    assert_eq!(nic["name"], "ens192", "{booted}");
+    assert_eq!(nic["addresses"][0], "10.0.2.15/24", "{booted}");
 }
