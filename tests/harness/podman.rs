@@ -15,6 +15,8 @@ const IMAGE: &str = concat!("localhost/refit:", env!("CARGO_PKG_VERSION"));
 #[derive(Debug)]
 pub struct Podman {
     storage: tempfile::TempDir,
+    /// Apart, because podman wants a short path.
+    state: tempfile::TempDir,
     driver: &'static str,
 }
 
@@ -32,6 +34,7 @@ impl Podman {
             .context("making a directory for podman")?;
         let mut podman = Self {
             storage,
+            state: tempfile::tempdir().context("making a directory for podman")?,
             driver: "overlay",
         };
         // overlayfs on overlayfs does not work: with vfs each layer is a whole copy.
@@ -48,9 +51,9 @@ impl Podman {
         let mut command = Command::new("podman");
         command
             .arg("--root")
-            .arg(self.storage.path().join("storage"))
+            .arg(self.storage.path())
             .arg("--runroot")
-            .arg(self.storage.path().join("run"))
+            .arg(self.state.path())
             .args(["--storage-driver", self.driver])
             .args(["--cgroup-manager", "cgroupfs", "--runtime", "runc"]);
         command
