@@ -90,8 +90,7 @@ fn debian(package: &Package, place: &str, suite: &str) -> Value {
     let encoded = version
         .replace('%', "%25")
         .replace('+', "%2B")
-        .replace(':', "%3A")
-        .replace('~', "~");
+        .replace(':', "%3A");
     let source = source.as_deref().unwrap_or(name);
     json!({
         "SPDXID": id("deb", name),
@@ -244,13 +243,11 @@ mod tests {
 
     #[test]
     fn a_debian_package_has_a_purl() {
-        let package = Package {
-            name: "libstdc++6".to_owned(),
-            version: "1:14.2~rc1+b1".to_owned(),
-            arch: "amd64".to_owned(),
-            source: Some("gcc-14".to_owned()),
-            ..Package::default()
-        };
+        let mut package = Package::default();
+        package.name = "libstdc++6".to_owned();
+        package.version = "1:14.2~rc1+b1".to_owned();
+        package.arch = "amd64".to_owned();
+        package.source = Some("gcc-14".to_owned());
         let entry = debian(&package, "in the image", "trixie");
         assert_eq!(
             entry["externalRefs"][0]["referenceLocator"],
