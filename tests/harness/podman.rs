@@ -70,34 +70,34 @@ impl Podman {
         Ok(said[0].clone())
     }
 
-    /// A container as Forklift's controller asks for it: user and group 107, no capabilities, no new
-    /// privileges, a root that cannot be written to, a volume at `/var/tmp`; emulated, without a network.
-    /// Options of `podman run` and the command come behind.
+    /// A container as Forklift's controller asks for it: user and group 107, and a root that cannot be
+    /// written to, with a volume at `/var/tmp`.
     ///
     /// # Errors
     /// If the volume cannot be made.
     pub fn pod(&self, scratch: &Path) -> anyhow::Result<Container> {
         let scratch = volume(scratch)?;
+        let mut container = self.container("107:107");
+        container.command.arg("--read-only");
+        Ok(container.mount(&scratch, "/var/tmp"))
+    }
+
+    /// A container without capabilities, new privileges and network, in which machines are emulated.
+    #[must_use]
+    pub fn container(&self, user: &str) -> Container {
         let mut command = self.command();
         command
-            .args(["run", "--rm", "--user", "107:107", "--cap-drop", "ALL"])
-            .args([
-                "--security-opt",
-                "no-new-privileges",
-                "--read-only",
-                "--network",
-                "none",
-            ])
+            .args(["run", "--rm", "--user", user, "--cap-drop", "ALL"])
+            .args(["--security-opt", "no-new-privileges", "--network", "none"])
+            // podman's own are more than it may set on some machines.
             .args([
                 "--ulimit",
                 "nofile=4096:4096",
                 "--ulimit",
                 "nproc=4096:4096",
             ])
-            .args(["--env", "LIBGUESTFS_BACKEND_SETTINGS=force_tcg"])
-            .arg("--volume")
-            .arg(format!("{}:/var/tmp", scratch.display()));
-        Ok(Container { command })
+            .args(["--env", "LIBGUESTFS_BACKEND_SETTINGS=force_tcg"]);
+        Container { command }
     }
 }
 
