@@ -28,6 +28,18 @@ pub enum Accel {
     Tcg,
 }
 
+impl Accel {
+    /// Virtual CPUs if none are asked for. Emulated ones that run side by side have races in qemu which
+    /// stop guests, and on a busy host several of them start no guest sooner than one.
+    #[must_use]
+    pub fn vcpus(self) -> u32 {
+        match self {
+            Self::Kvm => 2,
+            Self::Tcg => 1,
+        }
+    }
+}
+
 impl fmt::Display for Accel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

@@ -33,10 +33,10 @@ impl<'s, 'c> Shell<'s, 'c> {
     /// out, or a service's line may fall into an answer: then the next prompt is answered.
     ///
     /// # Errors
-    /// [`Stop::Guest`] if the guest refuses or does not answer, twice.
+    /// [`Stop::Guest`] if the guest refuses, [`Stop::Silent`] if it does not answer, twice.
     pub fn log_in(serial: &'s mut Serial<'c>, login: &Login) -> Result<Self, Stop> {
         let (nonce, commands) = match enter(serial, login) {
-            Err(Stop::Guest(reason)) => {
+            Err(Stop::Guest(reason) | Stop::Silent(reason)) => {
                 tracing::warn!("{reason}; logging in again");
                 serial.send("")?;
                 serial.wait("login prompt", Instant::now() + STEP, |console| {
@@ -80,7 +80,7 @@ impl<'s, 'c> Shell<'s, 'c> {
                         "the guest refused the password of {user}"
                     )));
                 }
-                Err(Stop::Guest(_)) if Instant::now() < end && self.serial.pump()? => {}
+                Err(Stop::Silent(_)) if Instant::now() < end => {}
                 Err(stop) => return Err(stop),
             }
         }
@@ -111,7 +111,7 @@ impl<'s, 'c> Shell<'s, 'c> {
             });
         let status = match status {
             Ok(status) => status,
-            Err(Stop::Guest(_)) if self.serial.pump()? => {
+            Err(Stop::Silent(_)) => {
                 self.serial.send("\u{3}")?;
                 None
             }
@@ -185,7 +185,7 @@ fn await_password_prompt(serial: &mut Serial<'_>) -> Result<(), Stop> {
         });
         match asked {
             Ok(()) => return Ok(()),
-            Err(Stop::Guest(_)) if Instant::now() < end && serial.pump()? => {
+            Err(Stop::Silent(_)) if Instant::now() < end => {
                 let partial = serial.console.partial();
                 if partial == before && is_prompt(&partial) {
                     return Ok(());

@@ -75,13 +75,14 @@ impl Machine {
         let arguments = qemu::arguments(&qemu::Plan {
             accel,
             memory: options.memory,
-            vcpus: options.vcpus,
+            vcpus: options.vcpus.unwrap_or(accel.vcpus()),
             hardware: options.hardware,
             disk_bus: options.disk_bus,
             firmware: build,
             secure: options.firmware == Firmware::UefiSecure,
             disks: &disks,
             cdrom: cdrom.as_deref(),
+            cdrom_bus: options.cdrom_bus,
             nics: &nics,
         });
         tracing::debug!(?arguments, "starting qemu");

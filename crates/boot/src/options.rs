@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use refit_machine::{Firmware, Mac};
+use refit_machine::{CdromBus, Firmware, Mac};
 use serde::Serialize;
 
 use crate::{AccelChoice, DiskSpec, Error, ImageOptions};
@@ -109,8 +109,10 @@ pub struct Options {
     pub disks: Vec<DiskSpec>,
     /// What their images may refer to.
     pub image: ImageOptions,
-    /// An ISO image in a CD-ROM drive (SATA). It is never booted from.
+    /// An ISO image in a CD-ROM drive. It is never booted from.
     pub cdrom: Option<PathBuf>,
+    /// The bus of the CD-ROM drive.
+    pub cdrom_bus: CdromBus,
     /// Its network cards, in slot order.
     pub nics: Vec<NicSpec>,
     /// Its firmware. Secure Boot is enforced with Microsoft's keys enrolled.
@@ -121,8 +123,8 @@ pub struct Options {
     pub hardware: Hardware,
     /// Memory in bytes.
     pub memory: u64,
-    /// Number of virtual CPUs.
-    pub vcpus: u32,
+    /// Number of virtual CPUs; by default two, one if they are emulated (see [`Accel::vcpus`]).
+    pub vcpus: Option<u32>,
     /// How long to wait for an outcome, from power-on.
     pub timeout: Duration,
     /// How long to wait, after the login, for every network card to have an IPv4 address.
@@ -155,12 +157,13 @@ impl Options {
             disks,
             image: ImageOptions::default(),
             cdrom: None,
+            cdrom_bus: CdromBus::Sata,
             nics: vec![NicSpec::default()],
             firmware: Firmware::Bios,
             disk_bus: DiskBus::Virtio,
             hardware: Hardware::Virtio,
             memory: 1 << 30,
-            vcpus: 2,
+            vcpus: None,
             timeout: Duration::from_secs(300),
             settle: Duration::from_secs(20),
             accel: AccelChoice::Auto,
@@ -187,15 +190,12 @@ impl Options {
             ));
         }
         let sata = self.disk_bus == DiskBus::Sata || self.hardware == Hardware::Compatible;
-        let ports = SATA_PORTS - usize::from(self.cdrom.is_some());
+        let beside = self.cdrom.is_some() && self.cdrom_bus == CdromBus::Sata;
+        let ports = SATA_PORTS - usize::from(beside);
         if sata && self.disks.len() > ports {
             return refuse(format!(
                 "at most {ports} disks on sata{}",
-                if self.cdrom.is_some() {
-                    " beside a CD-ROM drive"
-                } else {
-                    ""
-                }
+                if beside { " beside a CD-ROM drive" } else { "" }
             ));
         }
         if let Some(cdrom) = &self.cdrom
@@ -209,8 +209,8 @@ impl Options {
                 self.memory
             ));
         }
-        if !(1..=255).contains(&self.vcpus) {
-            return refuse(format!("{} CPUs: from 1 to 255", self.vcpus));
+        if let Some(vcpus) = self.vcpus.filter(|vcpus| !(1..=255).contains(vcpus)) {
+            return refuse(format!("{vcpus} CPUs: from 1 to 255"));
         }
         if self
             .marker
@@ -271,7 +271,7 @@ mod tests {
                 "6 disks",
             ),
             (|o| o.memory = 1024, "memory"),
-            (|o| o.vcpus = 0, "CPUs"),
+            (|o| o.vcpus = Some(0), "CPUs"),
             (|o| o.marker = Some(" ".into()), "marker"),
             (|o| o.run = vec!["id".into()], "after a login"),
         ];

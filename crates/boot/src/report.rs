@@ -83,7 +83,7 @@ pub struct BootReport {
     pub screenshot: Option<PathBuf>,
     /// The console log, if one was saved.
     pub serial_log: Option<PathBuf>,
-    /// The console's last lines, if the guest did not come up.
+    /// The console's last lines, if the guest did not come up or did not answer the login.
     pub console_tail: Vec<String>,
     /// What went wrong beside the boot itself.
     pub warnings: Vec<String>,

@@ -39,6 +39,8 @@ pub(crate) enum Stop {
     Error(Error),
     /// The guest did not do its part; said for people.
     Guest(String),
+    /// The guest did not say what was waited for, in time; said for people.
+    Silent(String),
 }
 
 impl From<Error> for Stop {
@@ -134,7 +136,7 @@ impl<'a> Serial<'a> {
     /// Reads until `found` finds something in the console, or `end`.
     ///
     /// # Errors
-    /// [`Stop::Guest`] at `end` (with `what` was waited for) or when the machine is gone.
+    /// [`Stop::Silent`] at `end`, [`Stop::Guest`] when the machine is gone.
     pub fn wait<T>(
         &mut self,
         what: &str,
@@ -146,7 +148,7 @@ impl<'a> Serial<'a> {
                 return Ok(result);
             }
             if Instant::now() > end {
-                return Err(Stop::Guest(format!("no {what} came in time")));
+                return Err(Stop::Silent(format!("no {what} came in time")));
             }
             if !self.pump()? {
                 return Err(Stop::Guest(format!(

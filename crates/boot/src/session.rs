@@ -24,8 +24,6 @@ const COMMAND: Duration = Duration::from_secs(120);
 /// What Linux says when it waits for ten timer interrupts and sees fewer (`check_timer` in its
 /// `arch/x86/kernel/apic/io_apic.c`). On a busy host that is no fault of the guest.
 const TIMER_PANIC: &str = "IO-APIC + timer doesn't work";
-/// How often a guest is booted whose emulated processor was at fault.
-const TCG_TRIES: u32 = 3;
 /// Lines of the console that a report of a failure keeps.
 const TAIL: usize = 25;
 
@@ -44,28 +42,57 @@ pub fn boot(options: &Options, cancel: &AtomicBool) -> Result<BootReport, Error>
         .map(|disk| Image::probe(disk, Access::Read, &options.image))
         .collect::<Result<Vec<_>, _>>()?;
     let accel = accelerator(options.accel)?;
-    for _ in 1..TCG_TRIES {
-        let (report, is_crash) = boot_once(options, &images, accel, cancel)?;
-        let slow = report.outcome == Outcome::Panic && report.message.contains(TIMER_PANIC);
-        if accel != Accel::Tcg || !(slow || is_crash) {
-            return Ok(report);
+    let mut tried = 0;
+    loop {
+        let (report, fault) = boot_once(options, &images, accel, cancel)?;
+        tried += 1;
+        match fault {
+            Some(fault) if accel == Accel::Tcg && tried < fault.tries() => {
+                tracing::warn!("{}; booting again", fault.words());
+            }
+            _ => return Ok(report),
         }
-        tracing::warn!(
-            "the emulated processor failed, not the guest; booting again ({})",
-            report.message
-        );
     }
-    Ok(boot_once(options, &images, accel, cancel)?.0)
 }
 
-/// One try, and whether qemu died of a signal: its emulation has races that a guest's start can hit
-/// (seen: `iotlb_to_section: Assertion ... failed` while the guest moves PCI windows).
+/// What may be the emulated processor's fault rather than the guest's.
+#[derive(Debug)]
+enum Fault {
+    /// qemu died of a signal: its emulation has races that a guest's start can hit (seen:
+    /// `iotlb_to_section: Assertion ... failed` while the guest moves PCI windows), or the kernel missed
+    /// the timer's interrupts.
+    Processor(String),
+    /// The guest answered nothing to a login at its own prompt (seen twice in some hundred boots, with two
+    /// emulated processors).
+    Silent(String),
+}
+
+impl Fault {
+    /// How often such a guest is booted. One that stays silent may well be made so.
+    fn tries(&self) -> u32 {
+        match self {
+            Self::Processor(_) => 3,
+            Self::Silent(_) => 2,
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::Processor(words) => {
+                format!("the emulated processor failed, not the guest ({words})")
+            }
+            Self::Silent(words) => format!("the guest did not answer the login ({words})"),
+        }
+    }
+}
+
+/// One try.
 fn boot_once(
     options: &Options,
     images: &[Image],
     accel: Accel,
     cancel: &AtomicBool,
-) -> Result<(BootReport, bool), Error> {
+) -> Result<(BootReport, Option<Fault>), Error> {
     let mut machine = Machine::create(options, images, accel)?;
     let mut report = blank_report(options, accel);
 
@@ -76,7 +103,7 @@ fn boot_once(
     }) = machine.connect(cancel)?
     else {
         report.message = qemu_failure(&machine.end()?);
-        return Ok((report, false));
+        return Ok((report, None));
     };
     let mut serial = Serial::new(serial, options.serial_log.as_deref(), cancel)?;
     report.serial_log.clone_from(&options.serial_log);
@@ -85,7 +112,7 @@ fn boot_once(
     let start = Instant::now();
     let sight = observe(&mut serial, firmware, options, start)?;
     report.seconds = (start.elapsed().as_secs_f64() * 10.0).round() / 10.0;
-    let mut is_crash = false;
+    let mut fault = None;
     let is_on = match sight {
         Some(sight) => {
             tracing::info!(seconds = report.seconds, "{}", sight.message);
@@ -96,7 +123,9 @@ fn boot_once(
         }
         None => {
             let end = machine.end()?;
-            is_crash = matches!(end, End::Crashed(_));
+            if let End::Crashed(words) = &end {
+                fault = Some(Fault::Processor(words.clone()));
+            }
             (report.outcome, report.message) = match end {
                 End::InOrder => (
                     Outcome::PoweredOff,
@@ -108,13 +137,23 @@ fn boot_once(
         }
     };
 
+    if report.outcome == Outcome::Panic && report.message.contains(TIMER_PANIC) {
+        fault = Some(Fault::Processor(report.message.clone()));
+    }
     if let (true, Some(login)) = (report.outcome.is_up(), &options.login) {
-        match ask(&mut serial, login, options, start, &mut report) {
-            Ok(()) => {}
-            Err(Stop::Guest(reason)) => report
-                .warnings
-                .push(format!("the guest told no more about itself: {reason}")),
-            Err(Stop::Error(error)) => return Err(error),
+        let stop = ask(&mut serial, login, options, start, &mut report).err();
+        if let Some(Stop::Silent(reason)) = &stop {
+            fault = Some(Fault::Silent(reason.clone()));
+        }
+        match stop {
+            None => {}
+            Some(Stop::Guest(reason) | Stop::Silent(reason)) => {
+                report.console_tail = serial.console.tail(TAIL);
+                report
+                    .warnings
+                    .push(format!("the guest told no more about itself: {reason}"));
+            }
+            Some(Stop::Error(error)) => return Err(error),
         }
     }
     if !report.outcome.is_up() {
@@ -132,7 +171,7 @@ fn boot_once(
         }
     }
     serial.finish_log()?;
-    Ok((report, is_crash))
+    Ok((report, fault))
 }
 
 fn accelerator(choice: AccelChoice) -> Result<Accel, Error> {

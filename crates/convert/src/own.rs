@@ -28,12 +28,7 @@ pub(crate) fn convert(
     settings: &mut Settings<'_>,
     observer: &mut dyn FnMut(Stage),
 ) -> anyhow::Result<Made> {
-    let sources = source::disks(
-        &run.input,
-        &run.source,
-        &settings.disks.image,
-        &run.scratch()?,
-    )?;
+    let sources = source::disks(run, &settings.disks.image, observer)?;
     let overlays: Vec<PathBuf> = (0..sources.len())
         .map(|index| run.staging.path().join(format!("source{index}.qcow2")))
         .collect();
@@ -71,6 +66,7 @@ pub(crate) fn convert(
         engine: Engine::Refit,
         disks,
         machine,
+        devices: fixed.as_ref().and_then(|fixed| fixed.devices),
         fixups: fixed.map(|fixed| fixed.report),
         fixups_error: None,
         v2v: None,

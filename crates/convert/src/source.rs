@@ -7,7 +7,8 @@ use refit_engine::disks::{Access, DiskSpec, Format, Image, ImageOptions};
 use refit_image::qemu;
 use refit_v2v::Input;
 
-use crate::hardware::Source;
+use crate::appliance::Reading;
+use crate::{Run, Stage};
 
 /// One disk of the source.
 #[derive(Debug)]
@@ -72,25 +73,32 @@ impl SourceDisk {
     }
 }
 
-/// Looks at all disks of the source; they are only read. `source` is the source's description; `scratch` is a
-/// directory for what is needed to read them.
+/// Looks at all disks of the source; they are only read. Compressed ones are unpacked into the staging directory.
 ///
 /// # Errors
 /// For a disk that is missing, damaged, in use, or not to be trusted; for an archive that cannot be read where
 /// it lies.
 pub(crate) fn disks(
-    input: &Input,
-    source: &Source,
+    run: &Run<'_>,
     options: &ImageOptions,
-    scratch: &Path,
+    observer: &mut dyn FnMut(Stage),
 ) -> anyhow::Result<Vec<SourceDisk>> {
+    let (input, source) = (&run.input, &run.source);
     if let Input::Disk { path, format } = input {
         return Ok(vec![stored(path, parsed(format.as_deref())?, options)?]);
     }
     let path = input.path();
     let described = source.machine.clone().unwrap_or_default();
     if let Some(appliance) = &source.appliance {
-        return appliance.disks(&described, options, scratch);
+        if appliance.is_compressed() {
+            observer(Stage::Unpack);
+        }
+        let reading = Reading {
+            options,
+            scratch: &run.scratch()?,
+            cancel: run.cancel,
+        };
+        return appliance.disks(&described, &reading);
     }
     if described.disks.is_empty() {
         bail!("{} describes a machine without disks", path.display());

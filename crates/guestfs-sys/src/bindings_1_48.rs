@@ -1295,6 +1295,11 @@ unsafe extern "C" {
         src: *const ::core::ffi::c_char,
         dest: *const ::core::ffi::c_char,
     ) -> ::core::ffi::c_int;
+    pub fn guestfs_ntfs_3g_probe(
+        g: *mut guestfs_h,
+        rw: ::core::ffi::c_int,
+        device: *const ::core::ffi::c_char,
+    ) -> ::core::ffi::c_int;
     pub fn guestfs_parse_environment(g: *mut guestfs_h) -> ::core::ffi::c_int;
     pub fn guestfs_part_add(
         g: *mut guestfs_h,

@@ -41,6 +41,19 @@ string_calls! {
 }
 
 impl Handle {
+    /// Whether an NTFS volume could be mounted, with `writable` also for writing: the exit code of
+    /// ntfs-3g.probe(8), 0 if so. The volume is not mounted.
+    pub fn ntfs_3g_probe(&self, device: impl AsRef<[u8]>, writable: bool) -> Result<u32> {
+        let call = self.call("ntfs_3g_probe").on(&device);
+        let device = call.string("device", device)?;
+        // SAFETY: one call; the string lives until the end of this method.
+        unsafe {
+            call.integer("exit code", |g| {
+                sys::guestfs_ntfs_3g_probe(g, writable.into(), device.as_ptr())
+            })
+        }
+    }
+
     /// All mountables with their kinds of file system (`ext4`, `ntfs`, `swap`,
     /// `crypto_LUKS`, ..., `unknown`), sorted.
     pub fn list_filesystems(&self) -> Result<Vec<(Vec<u8>, String)>> {

@@ -114,6 +114,7 @@ const LONGEST_FIRST: [&str; 12] = [
     "bad_input",
     "boot",
     "interrupt",
+    "collection",
     "convert",
     "fix",
     "trees",
@@ -205,6 +206,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
     ("refit-ovf", &["refit-iso9660", "refit-machine"]),
+    ("refit-virtio-win", &["refit-iso9660"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
     (
         "refit-rules",

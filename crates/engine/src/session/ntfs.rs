@@ -1,9 +1,21 @@
-//! Whether an NTFS volume may be written to.
+//! NTFS volumes: whether one may be written to, and what it says of itself.
 //!
 //! Asked to mount one that may not, ntfs-3g mounts it read-only and says so to nobody; what is written later
 //! fails.
 
+mod volume;
+
 use refit_guestfs::Handle;
+
+pub(super) use volume::Volume;
+
+/// What the volume on `device` says of itself; `None` if it is no NTFS. It need not be mounted.
+pub(super) fn volume(handle: &Handle, device: &str) -> Option<Volume> {
+    volume::read(&mut |offset, length| {
+        let count = u32::try_from(length).ok()?;
+        handle.pread_device(device, count, offset).ok()
+    })
+}
 
 /// Why the file system on `device` must not be written to, and what the user can do; `None` if it may, or is no
 /// NTFS. It is not mounted.
@@ -12,16 +24,13 @@ pub(super) fn unwritable(handle: &Handle, device: &[u8]) -> Option<String> {
     if handle.vfs_type(name).ok()? != "ntfs" {
         return None;
     }
-    let quoted = name.replace('\'', "'\\''");
-    let probe = format!("ntfs-3g.probe --readwrite '{quoted}' >/dev/null 2>&1; echo $?");
-    let answer = match handle.appliance_sh(&probe) {
-        Ok(answer) => answer,
+    let code = match handle.ntfs_3g_probe(name, true) {
+        Ok(code) => code,
         Err(error) => {
             tracing::debug!(%error, "asking ntfs-3g.probe");
             return None;
         }
     };
-    let code = String::from_utf8_lossy(&answer).trim().parse().ok()?;
     explain(code).map(|reason| format!("{name}, its system volume, {reason}"))
 }
 
