@@ -9,6 +9,7 @@ mod guests;
 mod http;
 mod machines;
 mod pod;
+mod podman;
 mod stand_ins;
 mod tree;
 mod watched;
@@ -25,6 +26,7 @@ pub use guests::{Guest, PASSWORD, edit, guest, system_disk, system_disk_with, wi
 pub use http::{Answer, Client};
 pub use machines::{MACHINES, Machine, Untouched};
 pub use pod::{Loop, Pod, PodSpec};
+pub use podman::{Container, Podman, image, volume};
 pub use stand_ins::{Started, started};
 pub use tree::{differences, tree};
 pub use watched::{To, Watched};

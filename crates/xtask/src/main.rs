@@ -4,6 +4,7 @@ mod bench;
 mod bindings;
 mod demo;
 mod firstboot;
+mod image;
 mod lanes;
 mod matrix;
 mod process;
@@ -48,6 +49,7 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    Image(image::Image),
     /// Boot a converted Windows guest that you have and see whether its first boot goes well
     WindowsCheck(windows::Check),
     /// Install the Debian packages that building, tests and demo need
@@ -64,6 +66,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Demo => demo::run_demo(),
         Task::WindowsCheck(check) => windows::check(&check),
+        Task::Image(image) => image::build(&image),
         Task::Firstboot { check: false } => firstboot::build(),
         Task::Firstboot { check: true } => {
             firstboot::test()?;

@@ -48,6 +48,9 @@ const TESTS: &[&str] = &[
     "mmdebstrap",
     "mtools",
     "pacman-package-manager",
+    // Runs the conversion pod's image; Debian's crun wants one hierarchy of cgroups alone.
+    "podman",
+    "runc",
     "python3",
     "python3-hivex",
     "python3-venv",
@@ -55,6 +58,15 @@ const TESTS: &[&str] = &[
     "xfsprogs",
     "xorriso",
     "xz-utils",
+    "zstd",
+];
+/// What builds the conversion pod's image.
+const IMAGE: &[&str] = &[
+    "binutils",
+    "cpio",
+    "e2fsprogs",
+    "kmod",
+    "mmdebstrap",
     "zstd",
 ];
 /// What builds the first-boot service of Windows guests and runs it.
@@ -76,8 +88,18 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Installs what the first-boot service needs.
 pub fn firstboot_if_needed() -> anyhow::Result<()> {
+    install_missing(FIRSTBOOT)?;
+    windows_std_32().map(drop)
+}
+
+/// Installs what the conversion pod's image needs.
+pub fn image_if_needed() -> anyhow::Result<()> {
+    install_missing(IMAGE)
+}
+
+fn install_missing(packages: &[&'static str]) -> anyhow::Result<()> {
     let mut missing: Vec<&str> = Vec::new();
-    for package in FIRSTBOOT {
+    for package in packages {
         if installed_version(package)?.is_none() {
             missing.push(package);
         }
@@ -92,7 +114,7 @@ pub fn firstboot_if_needed() -> anyhow::Result<()> {
         ]
         .concat())?;
     }
-    windows_std_32().map(drop)
+    Ok(())
 }
 
 /// Gives the directory (rustc's `--sysroot`) with Rust's library for 32-bit Windows, of the version of the
@@ -188,7 +210,7 @@ pub fn run_if_needed() -> anyhow::Result<()> {
         }
     }
     if missing.is_empty() && qemu.is_empty() {
-        return hive_readers();
+        return from_pypi();
     }
     println!(
         "Installing with apt: {}",
@@ -220,16 +242,29 @@ pub fn run_if_needed() -> anyhow::Result<()> {
         ]
         .concat())?;
     }
-    hive_readers()
+    from_pypi()
 }
 
-/// Gives the tests of crates/hive the readers of registry hives that Debian does not have, in an environment below
-/// `target`. Without the network those tests are skipped, and say so; in CI they fail.
-fn hive_readers() -> anyhow::Result<()> {
-    let requirements = root().join("crates/hive/tests/readers/requirements.txt");
+/// What tests use that Debian does not have: the environment below `target`, and the list of what is in it.
+const FROM_PYPI: [(&str, &str); 2] = [
+    // Readers of registry hives.
+    ("hive-readers", "crates/hive/tests/readers/requirements.txt"),
+    // Validators of Kubernetes manifests and of the Containerfile.
+    ("validators", "tests/kubernetes/requirements.txt"),
+];
+
+/// Installs them. Without the network the tests that need them are skipped, and say so; in CI they fail.
+fn from_pypi() -> anyhow::Result<()> {
+    FROM_PYPI
+        .iter()
+        .try_for_each(|(environment, requirements)| python_environment(environment, requirements))
+}
+
+fn python_environment(environment: &str, requirements: &str) -> anyhow::Result<()> {
+    let requirements = root().join(requirements);
     let wanted = fs::read_to_string(&requirements)
         .with_context(|| format!("reading {}", requirements.display()))?;
-    let environment = root().join("target/hive-readers");
+    let environment = root().join("target").join(environment);
     let installed = environment.join("installed.txt");
     if fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
         return Ok(());
@@ -347,6 +382,14 @@ pub fn mirror(origin: &str, codename: &str) -> anyhow::Result<Option<String>> {
         .next()
         .filter(|uri| !uri.is_empty())
         .map(str::to_owned))
+}
+
+/// The proxy that this machine's apt goes through, if it does.
+pub fn apt_proxy() -> anyhow::Result<Option<String>> {
+    let shown =
+        capture(Command::new("apt-config").args(["shell", "proxy", "Acquire::http::Proxy"]))?;
+    let proxy = shown.trim().strip_prefix("proxy=").unwrap_or_default();
+    Ok(Some(proxy.trim_matches('\'').to_owned()).filter(|proxy| !proxy.is_empty()))
 }
 
 fn apt(arguments: &[&str]) -> anyhow::Result<()> {
