@@ -579,9 +579,12 @@ fn a_controller_drives_a_copy_to_its_end() {
     };
     let failed = script("script-10-linux-run-last: ");
     assert!(
-        failed.is_some_and(|(reason, _)| reason == "CustomizationFailed"),
-        "{:?}",
-        migration.warnings
+        failed.is_some_and(|(reason, message)| {
+            reason == "CustomizationFailed" && message.contains("no such thing")
+        }),
+        "{:?} {} {log}",
+        migration.warnings,
+        report.body
     );
     assert_eq!(
         script("script-2-linux-run-first: "),
