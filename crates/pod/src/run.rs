@@ -192,7 +192,7 @@ fn walk(settings: &Settings, env: &PodEnvironment, tooling: Tooling<'_, '_>) -> 
     let mut run = prepare(
         settings,
         env,
-        &tooling.fixups,
+        tooling.fixups,
         tooling.cancel,
         tooling.engine,
     )?;
