@@ -12,6 +12,8 @@ pub mod ghost_devices;
 #[path = "guest-agent/mod.rs"]
 pub mod guest_agent;
 pub mod network;
+#[path = "ovf-env/mod.rs"]
+pub mod ovf_env;
 mod parameters;
 pub mod tasks;
 #[cfg(test)]
@@ -31,6 +33,8 @@ pub fn all() -> Vec<&'static dyn Fixup> {
         &disks::WindowsDisks,
         &guest_agent::WindowsGuestAgent,
         &network::WindowsNetwork,
+        // After `windows-vmware-tools`, which frees the names that it takes.
+        &ovf_env::WindowsOvfEnv,
         // After `windows-network`, whose tasks say which old interfaces are no longer needed.
         &ghost_devices::WindowsGhostDevices,
         // The last: it installs the service if any other left a task.

@@ -13,3 +13,15 @@ pub(crate) fn text<'r>(info: &'r Info, request: &'r Request, name: &str) -> &'r 
         .and_then(toml::Value::as_str)
         .unwrap_or_default()
 }
+
+/// A parameter of type bool; `false` if it has neither value nor default.
+pub(crate) fn flag(info: &Info, request: &Request, name: &str) -> bool {
+    let given = request
+        .parameters
+        .get(&info.id)
+        .and_then(|given| given.get(name));
+    given
+        .or_else(|| info.parameters.get(name)?.default.as_ref())
+        .and_then(toml::Value::as_bool)
+        .unwrap_or_default()
+}

@@ -1,7 +1,7 @@
 //! Which devices the machine may have.
 
 use refit_engine::{Guest, Kernel};
-use refit_machine::{Devices, DiskBus, NicModel};
+use refit_machine::{CdromBus, Devices, DiskBus, NicModel};
 
 use super::drivers::{Outcome, alone, examine};
 use super::lvm;
@@ -56,7 +56,22 @@ fn driven_by(guest: &Guest<'_>, kernel: &Kernel) -> anyhow::Result<Devices> {
         } else {
             NicModel::E1000e
         },
+        cdrom: modules.as_ref().map_or(Some(CdromBus::Sata), cdrom),
     })
+}
+
+/// Where a kernel with these modules sees a CD-ROM. It is looked for after the root is mounted, so that the modules
+/// need not be in the initramfs.
+fn cdrom(modules: &Modules) -> Option<CdromBus> {
+    let has = |name| modules.has(name);
+    if !has("sr_mod") {
+        return None;
+    }
+    if has("ahci") {
+        Some(CdromBus::Sata)
+    } else {
+        (has("virtio_pci") && has("virtio_scsi")).then_some(CdromBus::Scsi)
+    }
 }
 
 /// Flatcar and its relatives keep the image where it is not looked for, with an initramfs inside. Whichever
@@ -77,6 +92,38 @@ fn driven_by_modules_alone(guest: &Guest<'_>) -> anyhow::Result<Option<Devices>>
         if one.nic == NicModel::E1000e {
             all.nic = NicModel::E1000e;
         }
+        if one.cdrom != all.cdrom {
+            all.cdrom = None;
+        }
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cdrom_is_where_the_kernel_sees_it() {
+        let cloud = "kernel/drivers/scsi/sr_mod.ko: kernel/drivers/cdrom/cdrom.ko\n\
+                     kernel/drivers/scsi/virtio_scsi.ko:\n";
+        let ahci = "kernel/drivers/ata/ahci.ko.xz: kernel/drivers/ata/libahci.ko.xz\n";
+        let virtio = "kernel/drivers/virtio/virtio_pci.ko\n";
+        let usual = format!("{ahci}{cloud}");
+        for (dep, builtin, expected) in [
+            (usual.as_str(), virtio, Some(CdromBus::Sata)),
+            (cloud, virtio, Some(CdromBus::Scsi)),
+            // Without the transport, and without a driver for the drive itself.
+            (cloud, "", None),
+            (ahci, virtio, None),
+            (
+                "",
+                "kernel/drivers/ata/ahci.ko\nkernel/drivers/scsi/sr_mod.ko\n",
+                Some(CdromBus::Sata),
+            ),
+        ] {
+            let modules = Modules::parse("6.1.0", dep, builtin);
+            assert_eq!(cdrom(&modules), expected, "{dep}{builtin}");
+        }
+    }
 }

@@ -304,6 +304,7 @@ mod tests {
             partition: Some(partition),
             kind: kind.to_owned(),
             uuid: Some(uuid.to_owned()),
+            ..BlockDevice::default()
         }
     }
 

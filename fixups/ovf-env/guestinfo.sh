@@ -32,9 +32,18 @@ missing() {
     exit 1
 }
 
-# Prints the document in the root directory of a mounted medium.
+# What is read of the medium: the document, or other settings of the machine.
+WANTED=document
+DOCUMENT='ovf-env.xml ovf_env.xml OVF_ENV.XML OVF-ENV.XML'
+SETTINGS='guestinfo.xml GUESTINFO.XML'
+
+# Prints what is wanted, in the root directory of a mounted medium.
 document_in() {
-    for file in ovf-env.xml ovf_env.xml OVF_ENV.XML OVF-ENV.XML; do
+    case $WANTED in
+    settings) names=$SETTINGS ;;
+    *) names=$DOCUMENT ;;
+    esac
+    for file in $names; do
         if [ -f "$1/$file" ]; then
             cat "$1/$file"
             return 0
@@ -82,7 +91,7 @@ read_any() {
     return 1
 }
 
-# Prints the environment document.
+# Prints the environment document, or the other settings.
 medium() {
     if [ -n "$MEDIUM" ]; then
         document_in "$MEDIUM"
@@ -156,6 +165,8 @@ get() {
             cat "$file" && echo
             return
         fi
+        # Settings of the machine itself, which are not part of the document and are not hidden with it.
+        (WANTED=settings; medium) 2>/dev/null | property "$key" && return
         # Hidden with the whole document.
         get guestinfo.ovfEnv 2>/dev/null | property "$key" || missing
         ;;
@@ -184,7 +195,12 @@ put() {
 }
 
 list() {
-    get guestinfo.ovfEnv >/dev/null 2>&1 && echo guestinfo.ovfEnv
+    (get guestinfo.ovfEnv) >/dev/null 2>&1 && echo guestinfo.ovfEnv
+    (WANTED=settings; medium) 2>/dev/null | sed -n 's/.*<Property oe:key="\([^"&]*\)".*/\1/p' |
+        while read -r key; do
+            # What the guest has set follows, or is gone.
+            [ -f "$(kept_in "$(lower "$key")")" ] || echo "$key"
+        done
     for file in "$STATE"/*; do
         case $file in *-* | *.new | *'*') continue ;; esac
         [ -s "$file" ] || continue

@@ -173,3 +173,52 @@ fn a_cleared_environment_stays_cleared_until_another_one_comes() {
         assert_eq!(machine.get("guestinfo.ovfEnv"), answered("NULL\n"));
     }
 }
+
+#[test]
+fn settings_beside_the_document_are_answered_too() {
+    let settings = r#"<?xml version="1.0" encoding="UTF-8"?>
+<PropertySection
+     xmlns="http://schemas.dmtf.org/ovf/environment/1"
+     xmlns:oe="http://schemas.dmtf.org/ovf/environment/1">
+   <Property oe:key="guestinfo.role" oe:value="db &amp; web"/>
+   <Property oe:key="guestinfo.Hostname" oe:value="of the machine"/>
+</PropertySection>
+"#;
+    for shell in SHELLS {
+        let machine = Machine::new(shell);
+        fs::write(machine.path("medium/guestinfo.xml"), settings).unwrap();
+        assert_eq!(machine.get("guestinfo.ROLE"), answered("db & web\n"));
+        // They come before a property of the same key, which VMware does not answer with at all.
+        assert_eq!(
+            machine.get("guestinfo.hostname"),
+            answered("of the machine\n")
+        );
+        assert_eq!(machine.get("guestinfo.other"), missing(), "{shell:?}");
+        assert_eq!(
+            machine.run("vmtoolsd", &["--cmd", "info-list"]),
+            answered("guestinfo.ovfEnv\nguestinfo.role\nguestinfo.Hostname\n")
+        );
+        assert_eq!(
+            machine.get("guestinfo.ovfEnv"),
+            answered(DOCUMENT),
+            "{shell:?}"
+        );
+        // A guest that clears the document keeps them, and one that clears them loses them.
+        machine.run("vmtoolsd", &["--cmd", "info-set guestinfo.ovfEnv "]);
+        assert_eq!(machine.get("guestinfo.note"), missing());
+        assert_eq!(machine.get("guestinfo.role"), answered("db & web\n"));
+        machine.run("vmtoolsd", &["--cmd", "info-set guestinfo.role "]);
+        assert_eq!(machine.get("guestinfo.role"), missing());
+        assert_eq!(
+            machine.run("vmtoolsd", &["--cmd", "info-list"]),
+            answered("guestinfo.Hostname\n"),
+            "{shell:?}"
+        );
+        // A machine with settings alone.
+        fs::remove_file(machine.path("medium/ovf-env.xml")).unwrap();
+        assert_eq!(
+            machine.get("guestinfo.hostname"),
+            answered("of the machine\n")
+        );
+    }
+}

@@ -5,7 +5,8 @@
 #   ova.sh DISK.img OUT.ova [--vmx OUT.vmx] [--name NAME] [--fw bios|uefi] [--nics N] [--mac MAC]
 #          [--memory MIB] [--cpus N] [--products FILE]
 #
-# --products gives the machine these ProductSections, which its guest is told as a CD-ROM or by VMware Tools.
+# --products gives the machine these ProductSections, which its guest is told as a CD-ROM or by VMware Tools, and a
+# setting guestinfo.role, which VMware Tools alone tell it.
 #
 # The NICs are VMXNET3 on virtual slots 192, 224, 256..., so that udev in the guest calls them ens192,
 # ens224, ens256; the first has --mac, each further one has the last octet one higher. Needs qemu-img.
@@ -55,8 +56,11 @@ END
 
 # Arguments: the VMDK's size in bytes, the disk's capacity in bytes.
 ovf() {
-    local transport=''
-    [ -z "$PRODUCTS" ] || transport=' ovf:transport="com.vmware.guestInfo iso"'
+    local transport='' setting=''
+    if [ "$PRODUCTS" ]; then
+        transport=' ovf:transport="com.vmware.guestInfo iso"'
+        setting='      <vmw:ExtraConfig ovf:required="false" vmw:key="guestinfo.role" vmw:value="front &amp; back"/>'
+    fi
     cat <<END
 <?xml version="1.0" encoding="UTF-8"?>
 <Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1" xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData" xmlns:vmw="http://www.vmware.com/schema/ovf" xmlns:vssd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData">
@@ -123,6 +127,7 @@ ${PRODUCTS:+$(< "$PRODUCTS")}
       </Item>
 $(ovf_nics)
       <vmw:Config ovf:required="false" vmw:key="firmware" vmw:value="$FIRMWARE"/>
+$setting
     </VirtualHardwareSection>
   </VirtualSystem>
 </Envelope>

@@ -3,7 +3,7 @@
 # the files that are looked for. It does not boot, and nothing of it is Microsoft's or VMware's.
 #
 #   windows.sh OUT.img [--release win7|server-2012r2|win10|server-2019|win11|server-2025] [--firmware uefi|bios]
-#                      [--hibernated] [--hives DIR] [--size 512M]
+#                      [--hibernated] [--dirty] [--hives DIR] [--size 512M]
 #
 # With --hives, SYSTEM and SOFTWARE are taken from DIR as far as they are there. The others are made of the text
 # beside this script by hive-from-reg ($HIVE_FROM_REG, else built by cargo). Needs guestfish and python3.
@@ -12,11 +12,12 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 die() { echo "windows.sh: $*" >&2; exit 1; }
 OUT=${1:?OUT.img}; shift
-release=server-2019 firmware=uefi hibernated=no hives='' size=512M
+release=server-2019 firmware=uefi hibernated=no dirty=no hives='' size=512M
 while [ $# -gt 0 ]; do case $1 in
     --release) release=$2; shift 2;;
     --firmware) firmware=$2; shift 2;;
     --hibernated) hibernated=yes; shift;;
+    --dirty) dirty=yes; shift;;
     --hives) hives=$2; shift 2;;
     --size) size=$2; shift 2;;
     *) die "unknown option $1";;
@@ -114,3 +115,21 @@ rm -f "$OUT"; truncate -s "$size" "$OUT"
     echo umount-all
 } > "$WORK/commands"
 LIBGUESTFS_BACKEND=${LIBGUESTFS_BACKEND:-direct} guestfish --format=raw -a "$OUT" -f "$WORK/commands"
+# Marks C: for a check, as Windows does while it is in use: the flag in file 3 of the table and of its mirror.
+[ $dirty = no ] || python3 - "$OUT" "$([ "$firmware" = uefi ] && echo 206848 || echo 2048)" <<'PY'
+import struct, sys
+with open(sys.argv[1], 'r+b') as disk:
+    start = int(sys.argv[2]) * 512
+    disk.seek(start)
+    boot = disk.read(512)
+    cluster = 512 * boot[0x0d]
+    for table in struct.unpack_from('<QQ', boot, 0x30):
+        place = start + table * cluster + 3 * 1024
+        disk.seek(place)
+        record = disk.read(1024)
+        at = struct.unpack_from('<H', record, 0x14)[0]
+        while (kind := struct.unpack_from('<II', record, at))[0] != 0x70:
+            at += kind[1]
+        disk.seek(place + at + struct.unpack_from('<H', record, at + 0x14)[0] + 10)
+        disk.write(b'\1\0')
+PY

@@ -11,11 +11,19 @@ use crate::{must, root};
 /// Debian's place: `wine64` on its own is not in `PATH`.
 const WINE: &str = "/usr/lib/wine/wine64";
 const WINESERVER: &str = "/usr/lib/wine/wineserver64";
+/// The same in the 32-bit tree.
+const WINE_32: &str = "/usr/lib/wine/wine";
+const WINESERVER_32: &str = "/usr/lib/wine/wineserver32";
+/// Enters the tree, in a mount namespace of this process: tree, prefix, program, its arguments.
+const ENTER: &str = "root=$1; mount --bind /proc \"$root/proc\" && mount --rbind /dev \"$root/dev\" \
+    && mount --bind \"$2\" \"$root/prefix\" && shift 2 && exec chroot \"$root\" \"$@\"";
 
 /// A prefix: registry and drive C. Everything in it ends when it is dropped.
 #[derive(Debug)]
 pub struct Wine {
     dir: TempDir,
+    /// The tree with 32-bit Wine, if it is this one.
+    tree: Option<PathBuf>,
 }
 
 impl Wine {
@@ -24,12 +32,41 @@ impl Wine {
     /// # Errors
     /// Wine is not installed (`cargo xtask setup`) or does not start.
     pub fn new() -> anyhow::Result<Self> {
+        Self::with_template("wine-prefix", None)
+    }
+
+    /// The same of a 32-bit Windows.
+    ///
+    /// # Errors
+    /// `cargo xtask firstboot --check` has not fetched 32-bit Wine, or it does not start.
+    pub fn new_32() -> anyhow::Result<Self> {
+        let tree = root().join("target/wine-32/root");
+        ensure!(
+            tree.exists(),
+            "{} is missing: run `cargo xtask firstboot --check`",
+            tree.display()
+        );
+        Self::with_template("wine-prefix-32", Some(tree.canonicalize()?))
+    }
+
+    /// What it is, as in the names of our programs.
+    #[must_use]
+    pub fn arch(&self) -> &'static str {
+        if self.tree.is_some() {
+            "i686"
+        } else {
+            "x86_64"
+        }
+    }
+
+    fn with_template(name: &str, tree: Option<PathBuf>) -> anyhow::Result<Self> {
         let tmp = root().join("target/tmp");
         std::fs::create_dir_all(&tmp)?;
-        let template = tmp.join("wine-prefix");
+        let template = tmp.join(name);
         if !template.exists() {
             let new = Self {
                 dir: tempfile::tempdir_in(&tmp)?,
+                tree: tree.clone(),
             };
             must(&mut new.run(&["wineboot", "--init"]))?;
             new.power_off()?;
@@ -50,13 +87,35 @@ impl Wine {
         for name in ["system.reg", "user.reg", "userdef.reg"] {
             copy("--remove-destination", &template.join(name))?;
         }
-        Ok(Self { dir })
+        Ok(Self { dir, tree })
     }
 
+    /// One of Wine's programs, on this prefix.
     fn with_prefix(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+        let mut command = match &self.tree {
+            None => {
+                let mut command = Command::new(program);
+                command.env("WINEPREFIX", self.dir.path());
+                command
+            }
+            Some(tree) => {
+                let mut command = Command::new("unshare");
+                command.arg("--mount");
+                if !is_root() {
+                    command.arg("--map-root-user");
+                }
+                command
+                    .args(["sh", "-c", ENTER, "sh"])
+                    .args([tree, self.dir.path()])
+                    .arg(program)
+                    .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+                    .env("HOME", "/tmp")
+                    .env("WINESERVER", WINESERVER_32)
+                    .env("WINEPREFIX", "/prefix");
+                command
+            }
+        };
         command
-            .env("WINEPREFIX", self.dir.path())
             .env("WINEDEBUG", "-all")
             // It would ask to download them.
             .env("WINEDLLOVERRIDES", "mscoree,mshtml=")
@@ -65,13 +124,19 @@ impl Wine {
     }
 
     fn server(&self) -> Command {
-        self.with_prefix(WINESERVER)
+        self.with_prefix(match self.tree {
+            None => WINESERVER,
+            Some(_) => WINESERVER_32,
+        })
     }
 
     /// A program with its arguments.
     #[must_use]
     pub fn run(&self, words: &[&str]) -> Command {
-        let mut command = self.with_prefix(WINE);
+        let mut command = self.with_prefix(match self.tree {
+            None => WINE,
+            Some(_) => WINE_32,
+        });
         command.args(words);
         command
     }
@@ -126,6 +191,12 @@ impl Wine {
         let text = String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n");
         Ok(output.status.success().then_some(text))
     }
+}
+
+/// Whether this process may mount and change its root.
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
 }
 
 impl Drop for Wine {

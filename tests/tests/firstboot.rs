@@ -28,7 +28,7 @@ impl<'w> Folder<'w> {
         fs::create_dir_all(path.join("tasks")).unwrap();
         fs::create_dir_all(path.join("files")).unwrap();
         fs::copy(
-            firstboot("x86_64").unwrap(),
+            firstboot(wine.arch()).unwrap(),
             path.join("refit-firstboot.exe"),
         )
         .unwrap();
@@ -641,6 +641,104 @@ fn without_netsh_the_registry_is_written_for_the_next_start() {
         "{all}"
     );
     assert_eq!(folder.boot(), 0, "{}", folder.read("log.txt"));
+}
+
+#[test]
+fn windows_xp_64_is_served_without_netsh_and_newer_functions() {
+    before_vista(&Wine::new().unwrap(), "winxp64");
+}
+
+#[test]
+fn windows_xp_32_is_served_without_netsh_and_newer_functions() {
+    before_vista(&Wine::new_32().unwrap(), "winxp");
+}
+
+/// Wine as Windows XP: the program takes the ways that it takes there.
+fn before_vista(wine: &Wine, version: &str) {
+    let folder = Folder::new(wine);
+    wine.registry(&format!(
+        "[HKEY_CURRENT_USER\\Software\\Wine]\n\"Version\"=\"{version}\""
+    ))
+    .unwrap();
+    wine.registry("[HKEY_LOCAL_MACHINE\\SOFTWARE\\Old\\a\\b\\c]\n\"x\"=\"y\"")
+        .unwrap();
+    // As a service, at the start of the system.
+    folder.scripted("71-service", "", "exit /b 0");
+    service(wine);
+    wine.power_off().unwrap();
+    wine.power_on().unwrap();
+    wait_for("the service's end", || !exists(wine, "refit-firstboot"));
+    wait_for("the files' removal", || folder.names().len() <= 2);
+    assert_eq!(folder.results(), ["done 71-service.task"]);
+
+    // In the console, several boots.
+    let folder = Folder::new(wine);
+    fs::remove_file(folder.path.join("complete")).unwrap();
+    // Its netsh knows other words, so none is started.
+    fs::remove_file(wine.c("windows/system32/netsh.exe")).unwrap();
+    folder.task("20-wait.task", "kind wait-pnp\ntimeout 30");
+    folder.task(
+        "35-registry.task",
+        "kind registry\nkey HKLM\\SOFTWARE\\Old\\a\\b\ndelete-key yes",
+    );
+    folder.task("50-disks.task", "kind online-disks\ntimeout 2");
+    folder.scripted("70-script", "", "exit /b 0");
+    let mut expected = vec!["done 20-wait.task", "done 35-registry.task"];
+    let mut boots = vec![0];
+    let interface = host_interface();
+    if let Some((mac, _)) = &interface {
+        earlier_interface(wine);
+        folder.task(
+            "40-move.task",
+            &format!(
+                "kind network\nmac {mac}\nfrom-interface {OLD}\ngateway 198.51.100.1\n\
+                 route 10.0.0.0/8 198.51.100.2\nwins 192.0.2.60\ntimeout 5"
+            ),
+        );
+        folder.task(
+            "41-six.task",
+            &format!("kind network\nmac {mac}\naddress 2001:db8::1/64\nattempts 1\ntimeout 5"),
+        );
+        expected.extend(["done 40-move.task", "failed 41-six.task"]);
+        boots = vec![RESTART, 1];
+    }
+    expected.extend(["done 50-disks.task", "done 70-script.task"]);
+    for code in boots {
+        assert_eq!(folder.boot(), code, "{}", folder.read("log.txt"));
+    }
+    assert_eq!(folder.results(), expected, "{}", folder.read("complete"));
+    assert_eq!(wine.query("HKLM\\SOFTWARE\\Old\\a\\b").unwrap(), None);
+    assert!(wine.query("HKLM\\SOFTWARE\\Old\\a").unwrap().is_some());
+    if interface.is_some() {
+        let all = wine.query(INTERFACES).unwrap().unwrap();
+        let (old, new): (Vec<&str>, Vec<&str>) =
+            all.split("\n\n").partition(|key| key.contains(OLD));
+        let (old, new) = (old.join("\n"), new.join("\n"));
+        for value in [
+            "EnableDHCP    REG_DWORD    0x0",
+            "IPAddress    REG_MULTI_SZ    198.51.100.10",
+            "SubnetMask    REG_MULTI_SZ    255.255.255.0",
+            "DefaultGateway    REG_MULTI_SZ    198.51.100.1",
+            "NameServer    REG_SZ    192.0.2.53",
+            "Domain    REG_SZ    example.com",
+        ] {
+            assert!(new.contains(value), "{value}: {all}");
+        }
+        assert!(!old.contains("198.51.100.10"), "released: {all}");
+        let parameters = INTERFACES.trim_end_matches("\\Interfaces");
+        let routes = wine.query(&format!("{parameters}\\PersistentRoutes"));
+        let routes = routes.unwrap().unwrap();
+        assert!(
+            routes.contains("10.0.0.0,255.0.0.0,198.51.100.2,1"),
+            "{routes}"
+        );
+        let log = folder.read("log.txt");
+        assert!(!log.contains("netsh"), "{log}");
+        assert!(
+            log.contains("IPv6 cannot be set on Windows before Vista"),
+            "{log}"
+        );
+    }
 }
 
 /// One string as the bytes of a `REG_MULTI_SZ`, as `.reg` files have them.

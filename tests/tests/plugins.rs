@@ -62,7 +62,17 @@ fn the_examples_do_what_their_cases_say() {
         );
     }
     kinds.sort_unstable();
-    assert_eq!(kinds, ["firstboot", "program", "rules", "rules", "script"]);
+    assert_eq!(
+        kinds,
+        [
+            "firstboot",
+            "program",
+            "program",
+            "rules",
+            "rules",
+            "script"
+        ]
+    );
     assert_eq!(checked["problems"], Value::Array(Vec::new()));
 
     let listed = run(refit().args(["fixups", "list", "--fixups"]).arg(&examples)).unwrap();

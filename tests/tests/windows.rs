@@ -45,7 +45,7 @@ fn own(dir: &Path) -> std::path::PathBuf {
 #[test]
 fn a_windows_is_inspected_fixed_and_restored() {
     let dir = tempfile::tempdir().unwrap();
-    let disk = windows(dir.path(), &["--release", "win11"]).unwrap();
+    let disk = windows(dir.path(), &["--release", "win11", "--dirty"]).unwrap();
     let before = tree(&disk, "raw").unwrap();
     let undo = dir.path().join("undo");
     let fixed = run(refit()
@@ -72,6 +72,14 @@ fn a_windows_is_inspected_fixed_and_restored() {
         assert_eq!(guest[fact], expected, "{fact}");
     }
     assert_eq!(guest["windows"]["release"], "Windows 11");
+    assert_eq!(
+        guest["windows"]["esp"],
+        json!({"device": "/dev/sda1", "fallback": true, "no_graphics": true})
+    );
+    let devices = guest["devices"].as_array().unwrap();
+    let dirty = devices.iter().filter(|device| device["dirty"] == true);
+    let dirty: Vec<_> = dirty.map(|device| &device["device"]).collect();
+    assert_eq!(dirty, ["/dev/sda2"], "{devices:#?}");
     assert_eq!(guest["windows"]["control_sets"], json!([1, 2]));
     assert_eq!(report["checked"], true);
     let planned = fixup(&report, "old-tools");

@@ -15,7 +15,7 @@ fn testdata(path: &str) -> PathBuf {
 fn convert(dir: &Path, engine: &str, drivers: &Path, disk: &Path) -> Run {
     run(refit()
         .args(["convert", "--json", "--accel", "tcg", "--engine", engine])
-        .args(["--only", "windows-virtio", "--format", "raw"])
+        .args(["--only", "windows-virtio,windows-disks", "--format", "raw"])
         .arg("--virtio-win")
         .arg(drivers)
         .arg("--out")
@@ -26,6 +26,17 @@ fn convert(dir: &Path, engine: &str, drivers: &Path, disk: &Path) -> Run {
     .unwrap()
 }
 
+/// Adds a driver for Windows 11 to a directory.
+fn bring(drivers: &Path, driver: &str) {
+    let folder = format!("{driver}/w11/amd64");
+    fs::create_dir_all(drivers.join(&folder)).unwrap();
+    for file in fs::read_dir(testdata("virtio-win").join(&folder)).unwrap() {
+        let file = file.unwrap();
+        let target = drivers.join(&folder).join(file.file_name());
+        fs::copy(file.path(), target).unwrap();
+    }
+}
+
 /// libguestfs 1.48 takes Windows 11 for 10, and virt-v2v goes by the names of folders.
 #[test]
 fn drivers_that_virt_v2v_does_not_find_are_brought_nevertheless() {
@@ -33,24 +44,39 @@ fn drivers_that_virt_v2v_does_not_find_are_brought_nevertheless() {
     for program in ["rhsrvany.exe", "pnp_wait.exe"] {
         fs::write(dir.path().join(program), "MZ").unwrap();
     }
-    let disk = windows(dir.path(), &["--release", "win11", "--firmware", "bios"]).unwrap();
+    let disk = windows(
+        dir.path(),
+        &["--release", "win11", "--firmware", "bios", "--dirty"],
+    )
+    .unwrap();
     let drivers = dir.path().join("drivers");
-    for driver in ["viostor", "NetKVM"] {
-        let folder = format!("{driver}/w11/amd64");
-        fs::create_dir_all(drivers.join(&folder)).unwrap();
-        for file in fs::read_dir(testdata("virtio-win").join(&folder)).unwrap() {
-            let file = file.unwrap();
-            let target = drivers.join(&folder).join(file.file_name());
-            fs::copy(file.path(), target).unwrap();
-        }
+    bring(&drivers, "NetKVM");
+    // Without a driver for disks it would not start: virt-v2v's exit status 0 is no success.
+    let refused = convert(dir.path(), "virt-v2v", &drivers, &disk);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let error = refused.json().unwrap();
+    assert_eq!(error["schema"], "refit/error/v1", "{error:#}");
+    let message = error["error"].as_str().unwrap();
+    for part in [
+        "no virtio drivers were found for this Windows guest",
+        "there is no driver for disks on virtio-blk for Windows 11 (amd64)",
+        "--virtio-win",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
     }
+    assert!(!dir.path().join("out").exists(), "{refused:?}");
+
+    bring(&drivers, "viostor");
     let converted = convert(dir.path(), "virt-v2v", &drivers, &disk);
-    assert_eq!(converted.code, Some(0), "{converted:?}");
+    // A volume that Windows is going to check is a warning.
+    assert_eq!(converted.code, Some(3), "{converted:?}");
     let report = converted.json().unwrap();
     assert_eq!(report["v2v"]["virtio"], false, "{report:#}");
     let planned = fixup(&report["fixups"], "windows-virtio");
     assert_eq!(planned["verdict"], "change", "{planned:#}");
     assert_eq!(report["fixups"]["checked"], true);
+    let warnings = fixup(&report["fixups"], "windows-disks")["warnings"].to_string();
+    assert!(warnings.contains("chkdsk"), "{warnings}");
     assert_eq!(report["machine"]["disks"][0]["bus"], "virtio");
     assert_eq!(report["machine"]["nics"][0]["model"], "virtio");
 }

@@ -72,6 +72,7 @@ pub(super) fn found(
              -disable C: -RebootCount 0)"
         ));
     }
+    volumes(facts, &mut evidence, &mut warnings);
     // libguestfs names volumes on dynamic disks so; before Vista, the driver notes the group of these disks.
     let group = format!(r"{set}\Services\dmio\Boot Info\Primary Disk Group");
     let dynamic = facts
@@ -86,4 +87,35 @@ pub(super) fn found(
         );
     }
     (evidence, warnings)
+}
+
+/// NTFS volumes: those that Windows will check, and those beside the system's.
+fn volumes(facts: &Facts, evidence: &mut Vec<Evidence>, warnings: &mut Vec<String>) {
+    let volumes = facts.devices.iter().filter(|device| device.kind == "ntfs");
+    for volume in volumes {
+        let name = match &volume.label {
+            Some(label) => {
+                let printable: String = label.chars().filter(|c| !c.is_control()).collect();
+                format!("{} ({printable})", volume.device)
+            }
+            None => volume.device.clone(),
+        };
+        if volume.dirty {
+            warnings.push(format!(
+                "{name} is marked as not in order: Windows checks it (chkdsk) before it starts, which can take long and \
+                 must not be interrupted. Better do that where the guest ran: `chkdsk /f` for that volume, restart, \
+                 shut down"
+            ));
+        }
+        let mut mounts = facts.mounts.iter();
+        if !mounts.any(|mount| mount.device == volume.device) {
+            evidence.push(Evidence::from([
+                ("volume", name),
+                (
+                    "note",
+                    "not the system's; nothing in it is looked at or changed".to_owned(),
+                ),
+            ]));
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! `README.md` beside this file says what is looked at, what is written, and where it ends.
 
-mod program;
+pub(crate) mod program;
 mod service;
 #[cfg(test)]
 mod tests;

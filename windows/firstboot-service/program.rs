@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Its name in the guest.
-pub(super) const NAME: &str = "refit-firstboot.exe";
+pub(crate) const NAME: &str = "refit-firstboot.exe";
 /// The variable that says where the programs are.
 const VARIABLE: &str = "REFIT_FIRSTBOOT_DIR";
 /// No build of it is nearly as large.
@@ -14,7 +14,7 @@ const LARGEST: u64 = 16 << 20;
 
 /// An architecture that it is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Arch {
+pub(crate) enum Arch {
     X86_64,
     I686,
 }
@@ -29,7 +29,7 @@ impl Arch {
     }
 
     /// As in the names of the programs.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
             Self::I686 => "i686",
@@ -47,7 +47,7 @@ impl Arch {
 
 /// Why there is no program to install.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Missing {
+pub(crate) enum Missing {
     /// Nobody built it for such a guest.
     Arch(Option<String>),
     /// It is in none of the places.
@@ -85,7 +85,7 @@ impl fmt::Display for Missing {
 
 /// Where to look, in this order: what is given or the environment names (and then nowhere else), beside
 /// this program, in its prefix, in the distribution's place, and where a source tree builds it.
-pub(super) fn places(given: &str) -> Vec<PathBuf> {
+pub(crate) fn places(given: &str) -> Vec<PathBuf> {
     if !given.is_empty() {
         return vec![given.into()];
     }
@@ -106,7 +106,7 @@ pub(super) fn places(given: &str) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// Why there is none.
-pub(super) fn find(arch: Option<&str>, places: &[PathBuf]) -> Result<(Arch, Vec<u8>), Missing> {
+pub(crate) fn find(arch: Option<&str>, places: &[PathBuf]) -> Result<(Arch, Vec<u8>), Missing> {
     let known = Arch::of(arch).ok_or_else(|| Missing::Arch(arch.map(str::to_owned)))?;
     let name = format!("refit-firstboot-{}.exe", known.name());
     let path = places

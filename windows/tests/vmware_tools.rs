@@ -399,6 +399,51 @@ fn nothing_starts_at_first_boot() {
     assert!(guest.has(&format!("{scripts}/5000-0001-wait-pnp.bat")));
 }
 
+/// Users' drives on shared folders go with the provider, and so do choices of programs that go; what is theirs stays.
+#[test]
+fn users_hives() {
+    let guest = Removed::case("users");
+    let said: Vec<_> = guest.before.difference(&guest.after).collect();
+    if python().is_some() {
+        for part in ["provider VMware Shared Folders", "Users/Default/"] {
+            assert!(
+                said.iter().any(|said| said.contains(part)),
+                "{part}: {said:#?}"
+            );
+        }
+        assert!(
+            !guest.after.iter().any(|line| line.contains("vmware")),
+            "{:#?}",
+            guest.after
+        );
+    }
+    let user = |path: &str| Hive::parse(fs::read(guest.root.path().join(path)).unwrap()).unwrap();
+    let administrator = user("Users/Administrator/NTUSER.DAT");
+    assert!(administrator.key("Network\\H").is_some());
+    let explorer = "Software\\Microsoft\\Windows\\CurrentVersion\\Explorer";
+    let text = |key: &str, name: &str| {
+        let value = administrator
+            .key(&format!("{explorer}\\{key}"))?
+            .value(name)?;
+        value.as_str()
+    };
+    assert_eq!(text("TypedPaths", "url2").unwrap(), "D:\\");
+    assert_eq!(
+        text("Map Network Drive MRU", "c").unwrap(),
+        "\\\\vmware-host2\\x"
+    );
+    let run = "Software\\Microsoft\\Windows\\CurrentVersion\\Run";
+    let run_of = |hive: &Hive, name: &str| hive.key(run).and_then(|run| run.value(name)).is_some();
+    assert!(run_of(&administrator, "Contoso"));
+    // A name alone removes nothing.
+    assert!(run_of(&user("Users/ann/NTUSER.DAT"), "VMware User Process"));
+    assert!(
+        user("Profiles/eve/NTUSER.DAT")
+            .key("Software\\VMware, Inc.\\VMware Horizon Client")
+            .is_some()
+    );
+}
+
 /// What the fixup cannot put right, it says.
 #[test]
 fn what_still_points_there_is_said() {

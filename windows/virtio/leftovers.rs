@@ -37,8 +37,33 @@ pub(super) fn plan(
             registry.set(&HiveName::System, &key, "AutoReboot", Value::dword(1));
             report.restart();
         }
+        quote(registry, &set, report);
     }
     Ok(())
+}
+
+/// virt-v2v's service runs `C:\Program Files\Guestfs\Firstboot\rhsrvany.exe -s firstboot`, without quotes: whoever may
+/// write to `C:\` puts a `C:\Program.exe` there, which Windows tries first, as `LocalSystem` (CreateProcess, Win32
+/// documentation).
+fn quote(registry: &mut Registry, set: &str, report: &mut Report) {
+    let key = format!("{set}\\Services\\firstboot");
+    let Some(value) = registry.value(&HiveName::System, &key, "ImagePath") else {
+        return;
+    };
+    let path = value.as_str().unwrap_or_default();
+    let Some((program, rest)) = path.split_once(".exe") else {
+        return;
+    };
+    let is_its = program.to_lowercase().contains("\\guestfs\\firstboot\\");
+    if is_its && program.contains(' ') && !program.contains('"') {
+        let quoted = format!("\"{program}.exe\"{rest}");
+        let value = Value {
+            kind: value.kind,
+            ..Value::sz(&quoted)
+        };
+        registry.set(&HiveName::System, &key, "ImagePath", value);
+        report.quoted();
+    }
 }
 
 /// Renames the package's key, and what points to it.

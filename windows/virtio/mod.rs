@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 
 use anyhow::{Context as _, anyhow, bail};
 use refit_engine::{Fixup, Guest, Info, Os, Proposal, Request, Verdict};
-use refit_machine::{Devices, DiskBus, NicModel};
+use refit_machine::{CdromBus, Devices, DiskBus, NicModel};
 use refit_virtio_win::{Source, choose};
 
 use installed::Installed;
@@ -97,7 +97,8 @@ impl Fixup for Virtio {
             )?;
         }
         leftovers::plan(guest, &mut registry, &windows, &mut report)?;
-        report.recovery(guest);
+        report.recovery(guest)?;
+        report.firmware(guest);
         let ready = |id: &str| boot::has_driver(guest, &registry, &windows, id);
         let chosen = |id: &str| {
             choices
@@ -136,7 +137,9 @@ impl Fixup for Virtio {
         } else {
             NicModel::E1000e
         };
-        Ok(Some(Devices { disk, nic }))
+        // Every Windows since Vista drives AHCI.
+        let cdrom = Some(CdromBus::Sata);
+        Ok(Some(Devices { disk, nic, cdrom }))
     }
 }
 

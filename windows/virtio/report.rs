@@ -102,23 +102,69 @@ impl Report {
     }
 
     pub(super) fn restart(&mut self) {
-        let text = "the restart after a crash, which virt-v2v switched off, is switched on";
+        self.once("the restart after a crash, which virt-v2v switched off, is switched on");
+    }
+
+    pub(super) fn quoted(&mut self) {
+        self.once("the path of virt-v2v's service gets its quotes, without which others could take its place");
+    }
+
+    fn once(&mut self, text: &str) {
         if !self.done.iter().any(|done| done == text) {
             self.done.push(text.to_owned());
         }
     }
 
     /// The recovery environment has drivers of its own, in an image that is not changed.
-    pub(super) fn recovery(&mut self, guest: &Guest<'_>) {
+    ///
+    /// # Errors
+    /// If the guest cannot be read.
+    pub(super) fn recovery(&mut self, guest: &Guest<'_>) -> anyhow::Result<()> {
         let facts = guest.facts().windows.as_ref();
-        if let Some(image) = facts.and_then(|facts| facts.winre.as_ref()) {
+        let Some(facts) = facts else {
+            return Ok(());
+        };
+        let place = match &facts.winre {
+            Some(image) => Some(image.to_string()),
+            // Where it is, Windows notes beside the place that it came from.
+            None if guest.exists(facts.system_root.join("System32/Recovery/ReAgent.xml"))? => {
+                Some("in a partition of its own".to_owned())
+            }
+            None => None,
+        };
+        if let Some(place) = place {
             self.evidence.push(Evidence::from([
-                ("recovery", image.to_string()),
+                ("recovery", place),
                 (
                     "note",
                     "the recovery environment gets no virtio drivers: it does not see disks on virtio".to_owned(),
                 ),
             ]));
+        }
+        Ok(())
+    }
+
+    /// What firmware that has never seen this guest needs to start it, and what nobody put right yet: virt-v2v does.
+    pub(super) fn firmware(&mut self, guest: &Guest<'_>) {
+        let facts = guest.facts().windows.as_ref();
+        let Some(esp) = facts.and_then(|facts| facts.esp.as_ref()) else {
+            return;
+        };
+        if !esp.fallback {
+            self.warnings.push(format!(
+                "the EFI system partition {} has no boot loader in EFI\\Boot, the only place where a machine without the \
+                 old one's boot entries looks. In the guest, before the move, `mountvol S: /S` and \
+                 `bcdboot C:\\Windows /s S: /f UEFI` put it there, or convert with virt-v2v, which does",
+                esp.device
+            ));
+        }
+        if esp.no_graphics {
+            self.warnings.push(format!(
+                "the boot settings on {} forbid graphics (graphicsmodedisabled): the start may show nothing on the new \
+                 machine. In the guest, `bcdedit /deletevalue {{default}} graphicsmodedisabled` allows them, and so \
+                 does a conversion with virt-v2v",
+                esp.device
+            ));
         }
     }
 

@@ -12,6 +12,7 @@ use super::providers::ORDERS;
 use super::reg;
 use super::services::ControlSet;
 use super::survey::Survey;
+use super::users::UserHive;
 use super::winsock;
 
 /// The registry as it will be.
@@ -20,6 +21,7 @@ pub(crate) struct Planned<'h> {
     pub(crate) system: &'h Hive,
     pub(crate) software: &'h Hive,
     pub(crate) drivers: Option<&'h Hive>,
+    pub(crate) users: &'h [UserHive],
 }
 
 /// Walks every service, filter, provider, class and command of `planned`; tells those that name a file of
@@ -63,6 +65,10 @@ pub(crate) fn leftovers(
         }
     }
     walk.software(planned.software);
+    walk.commands(&HiveName::Software, planned.software, "");
+    for (name, hive) in planned.users {
+        walk.commands(name, hive, "Software\\");
+    }
     found.into_iter().collect()
 }
 
@@ -241,17 +247,6 @@ impl Walk<'_> {
             }
         }
         let current = "Microsoft\\Windows\\CurrentVersion";
-        for list in ["Run", "RunOnce"] {
-            for list in reg::views(&format!("{current}\\{list}")) {
-                for value in software.key(&list).iter().flat_map(Key::values) {
-                    let program = value
-                        .value
-                        .as_str()
-                        .and_then(|command| places.program(&command));
-                    self.file(&hive, &list, &value.name, program);
-                }
-            }
-        }
         for (list, value) in [
             (format!("{current}\\App Paths"), ""),
             (format!("{current}\\Uninstall"), "InstallLocation"),
@@ -264,6 +259,23 @@ impl Walk<'_> {
                 for key in software.key(&list).iter().flat_map(Key::subkeys) {
                     let file = reg::text(&key, value).and_then(|text| places.file(&text));
                     self.file(&hive, &format!("{list}\\{}", key.name()), value, file);
+                }
+            }
+        }
+    }
+
+    /// What is started at logon.
+    fn commands(&mut self, name: &HiveName, hive: &Hive, root: &str) {
+        let places = self.survey.places;
+        for list in ["Run", "RunOnce"] {
+            for list in reg::views(&format!("Microsoft\\Windows\\CurrentVersion\\{list}")) {
+                let list = format!("{root}{list}");
+                for value in hive.key(&list).iter().flat_map(Key::values) {
+                    let program = value
+                        .value
+                        .as_str()
+                        .and_then(|command| places.program(&command));
+                    self.file(name, &list, &value.name, program);
                 }
             }
         }

@@ -19,6 +19,7 @@ mod signatures;
 mod software;
 mod survey;
 mod tasks;
+mod users;
 mod winsock;
 
 use std::collections::BTreeSet;
@@ -35,6 +36,7 @@ use edits::Edits;
 use paths::Places;
 use signatures::Signatures;
 use survey::Survey;
+use users::UserHive;
 
 /// The fixup `windows-vmware-tools`.
 #[derive(Debug)]
@@ -56,6 +58,7 @@ struct Hives {
     system: Rc<Hive>,
     software: Rc<Hive>,
     drivers: Option<Rc<Hive>>,
+    users: Vec<UserHive>,
 }
 
 impl Fixup for VmwareTools {
@@ -80,13 +83,14 @@ impl Fixup for VmwareTools {
             return Ok(Verdict::NotApplicable { reason }.into());
         };
         let drivers = guest.hive(&HiveName::Drivers)?;
+        let mut evidence = Vec::new();
+        let (mut warnings, mut unread) = (Vec::new(), Vec::new());
         let mut hives = Hives {
             system,
             software,
             drivers,
+            users: users(guest, &mut unread)?,
         };
-        let mut evidence = Vec::new();
-        let mut warnings = Vec::new();
         let mut changes = Vec::new();
         let mut found = Vec::new();
         let mut once = Vec::new();
@@ -106,6 +110,10 @@ impl Fixup for VmwareTools {
             found.push(removal.reason);
             changes.extend(removal.changes);
             hives = removal.hives;
+        }
+        // What is in them matters only if there is something to look for.
+        if !(changes.is_empty() && once.is_empty()) {
+            warnings.append(&mut unread);
         }
         let verdict = if !changes.is_empty() {
             Verdict::Change {
@@ -178,6 +186,7 @@ fn remove(
         ]));
     }
     software::remove(software, &survey, &mut edits);
+    users::remove(&hives.users, &survey, &mut edits);
     providers::of_sessions(software, &survey, &mut edits);
     tasks::remove(guest, software, &survey, &mut edits)?;
     let removed = files::remove(guest, &survey, &mut edits)?;
@@ -192,6 +201,7 @@ fn remove(
         system: &after.system,
         software: &after.software,
         drivers: after.drivers.as_deref(),
+        users: &after.users,
     };
     let is_gone = |path: &paths::WinPath| removed.takes(path) || survey.is_own(path);
     for leftover in check::leftovers(&planned, &sets, &survey, &is_gone) {
@@ -214,6 +224,19 @@ fn remove(
         warnings,
         hives: after,
     })
+}
+
+/// The hives of users, and that of Local System. One that cannot be read costs what is in it.
+fn users(guest: &Guest<'_>, warnings: &mut Vec<String>) -> anyhow::Result<Vec<UserHive>> {
+    let mut users = Vec::new();
+    for name in guest.user_hives()?.into_iter().chain([HiveName::Default]) {
+        match guest.hive(&name) {
+            Ok(Some(hive)) => users.push((name, hive)),
+            Ok(None) => {}
+            Err(error) => warnings.push(format!("left alone: {error:#}")),
+        }
+    }
+    Ok(users)
 }
 
 /// Driver packages in the driver store: they stay, but serve only the hypervisor's own devices.
@@ -265,7 +288,11 @@ fn edited(hives: &Hives, changes: &[Change]) -> anyhow::Result<Hives> {
             HiveName::System => &mut after.system,
             HiveName::Software => &mut after.software,
             HiveName::Drivers => after.drivers.as_mut().context("there is no hive DRIVERS")?,
-            HiveName::Default | HiveName::User(_) => continue,
+            HiveName::Default | HiveName::User(_) => {
+                let mut users = after.users.iter_mut();
+                let found = users.find(|(user, _)| user == name);
+                &mut found.with_context(|| format!("there is no hive {name}"))?.1
+            }
         };
         let hive = Rc::make_mut(hive);
         let done = match change {

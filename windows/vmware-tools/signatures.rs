@@ -17,6 +17,8 @@ pub(crate) struct Signatures {
     pub(crate) product: Product,
     pub(crate) files: Files,
     pub(crate) registry: Registry,
+    #[serde(default)]
+    pub(crate) shares: Shares,
     pub(crate) kept: Kept,
     #[serde(rename = "service")]
     pub(crate) services: Vec<Service>,
@@ -79,6 +81,16 @@ pub(crate) struct Registry {
     pub(crate) event_sources: Vec<String>,
     /// Base names of its INF files.
     pub(crate) infs: Vec<String>,
+}
+
+/// The host's folders that it shows in the guest.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Shares {
+    /// Names of its network provider.
+    pub(crate) providers: Vec<String>,
+    /// Names under which the host appears in paths.
+    pub(crate) hosts: Vec<String>,
 }
 
 /// What is left as it is.

@@ -15,11 +15,11 @@ const CURRENT: &str = "Microsoft\\Windows\\CurrentVersion";
 
 /// Removes everything but COM classes, Windows Installer's records and scheduled tasks.
 pub(crate) fn remove(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
-    run(software, survey, edits);
+    run(&HiveName::Software, software, "", survey, edits);
     handlers(software, survey, edits);
     counters(software, survey, edits);
     lockdown(software, survey, edits);
-    own_keys(software, survey, edits);
+    own_keys(&HiveName::Software, software, "", survey, edits);
     // Descriptions of classes that WMI compiles again when it repairs itself.
     let (wbem, mofs) = ("Microsoft\\WBEM\\CIMOM", "Autorecover MOFs");
     if let Some(value) = software.key(wbem).and_then(|key| key.value(mofs)) {
@@ -36,11 +36,19 @@ fn is_own(survey: &Survey<'_>, text: &str) -> bool {
         .is_some_and(|file| survey.is_own(&file))
 }
 
-/// Commands at logon; the product's are known by name or by program.
-fn run(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
+/// Commands at logon; the product's are known by name or by program. `root` is where the lists of the machine, or
+/// those of a user, begin.
+pub(crate) fn run(
+    hive: &HiveName,
+    content: &Hive,
+    root: &str,
+    survey: &Survey<'_>,
+    edits: &mut Edits,
+) {
     for list in ["Run", "RunOnce", "RunOnceEx", "RunServices"] {
         for path in reg::views(&format!("{CURRENT}\\{list}")) {
-            let Some(key) = software.key(&path) else {
+            let path = format!("{root}{path}");
+            let Some(key) = content.key(&path) else {
                 continue;
             };
             for value in key.values() {
@@ -56,16 +64,16 @@ fn run(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
                     .any(|name| name.eq_ignore_ascii_case(&value.name));
                 let known = || signatures::any(&survey.signatures.product.proof, program.name());
                 if survey.is_own(&program) || (named && known()) {
-                    edits.delete_value(&HiveName::Software, &path, &value.name);
+                    edits.delete_value(hive, &path, &value.name);
                     // What Windows remembers of whether the entry is switched on.
-                    let approved = format!("{CURRENT}\\Explorer\\StartupApproved");
+                    let approved = format!("{root}{CURRENT}\\Explorer\\StartupApproved");
                     for view in ["Run", "Run32"] {
                         let approved = format!("{approved}\\{view}");
-                        if software
+                        if content
                             .key(&approved)
                             .is_some_and(|key| key.value(&value.name).is_some())
                         {
-                            edits.delete_value(&HiveName::Software, &approved, &value.name);
+                            edits.delete_value(hive, &approved, &value.name);
                         }
                     }
                 }
@@ -155,8 +163,13 @@ fn lockdown(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
 }
 
 /// Its settings, and those of its vendor if nothing else is there.
-fn own_keys(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
-    let hive = HiveName::Software;
+pub(crate) fn own_keys(
+    hive: &HiveName,
+    content: &Hive,
+    root: &str,
+    survey: &Survey<'_>,
+    edits: &mut Edits,
+) {
     let table = &survey.signatures.registry;
     let shared = match survey.siblings.is_empty() {
         true => table.shared_keys.as_slice(),
@@ -164,18 +177,19 @@ fn own_keys(software: &Hive, survey: &Survey<'_>, edits: &mut Edits) {
     };
     let keys = table.keys.iter().chain(shared);
     for path in keys.flat_map(|path| reg::views(path)) {
-        if software.key(&path).is_some() {
-            edits.delete_key(&hive, &path);
+        let path = format!("{root}{path}");
+        if content.key(&path).is_some() {
+            edits.delete_key(hive, &path);
         }
     }
     for path in table.parents.iter().flat_map(|path| reg::views(path)) {
-        let Some(key) = software.key(&path) else {
+        let path = format!("{root}{path}");
+        let Some(key) = content.key(&path) else {
             continue;
         };
-        let goes =
-            |subkey: &Key<'_>| edits.is_deleted(&hive, &format!("{path}\\{}", subkey.name()));
+        let goes = |subkey: &Key<'_>| edits.is_deleted(hive, &format!("{path}\\{}", subkey.name()));
         if key.values().next().is_none() && key.subkeys().all(|subkey| goes(&subkey)) {
-            edits.delete_key(&hive, &path);
+            edits.delete_key(hive, &path);
         }
     }
 }

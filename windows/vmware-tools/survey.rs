@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use refit_engine::{Guest, GuestPath};
 use refit_hive::{Hive, Key};
 
+use crate::ovf_env;
+
 use super::packed;
 use super::paths::{Places, WinPath};
 use super::reg;
@@ -134,6 +136,12 @@ impl<'a> Survey<'a> {
         let own: Vec<&WinPath> = survey.install.iter().chain(&survey.folders).collect();
         locations.retain(|at: &WinPath| own.iter().any(|folder| at.is_in(folder) && at != *folder));
         survey.protected.extend(locations);
+        for folder in &survey.install {
+            if let Some(path) = places.in_guest(folder) {
+                let kept = ovf_env::stand_ins(guest, &path)?.into_iter();
+                survey.protected.extend(kept.map(|name| folder.join(name)));
+            }
+        }
         Ok(survey)
     }
 

@@ -82,6 +82,7 @@ impl Machine {
             secure: options.firmware == Firmware::UefiSecure,
             disks: &disks,
             cdrom: cdrom.as_deref(),
+            cdrom_bus: options.cdrom_bus,
             nics: &nics,
         });
         tracing::debug!(?arguments, "starting qemu");

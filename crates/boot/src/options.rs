@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use refit_machine::{Firmware, Mac};
+use refit_machine::{CdromBus, Firmware, Mac};
 use serde::Serialize;
 
 use crate::{AccelChoice, DiskSpec, Error, ImageOptions};
@@ -109,8 +109,10 @@ pub struct Options {
     pub disks: Vec<DiskSpec>,
     /// What their images may refer to.
     pub image: ImageOptions,
-    /// An ISO image in a CD-ROM drive (SATA). It is never booted from.
+    /// An ISO image in a CD-ROM drive. It is never booted from.
     pub cdrom: Option<PathBuf>,
+    /// The bus of the CD-ROM drive.
+    pub cdrom_bus: CdromBus,
     /// Its network cards, in slot order.
     pub nics: Vec<NicSpec>,
     /// Its firmware. Secure Boot is enforced with Microsoft's keys enrolled.
@@ -155,6 +157,7 @@ impl Options {
             disks,
             image: ImageOptions::default(),
             cdrom: None,
+            cdrom_bus: CdromBus::Sata,
             nics: vec![NicSpec::default()],
             firmware: Firmware::Bios,
             disk_bus: DiskBus::Virtio,
@@ -187,15 +190,12 @@ impl Options {
             ));
         }
         let sata = self.disk_bus == DiskBus::Sata || self.hardware == Hardware::Compatible;
-        let ports = SATA_PORTS - usize::from(self.cdrom.is_some());
+        let beside = self.cdrom.is_some() && self.cdrom_bus == CdromBus::Sata;
+        let ports = SATA_PORTS - usize::from(beside);
         if sata && self.disks.len() > ports {
             return refuse(format!(
                 "at most {ports} disks on sata{}",
-                if self.cdrom.is_some() {
-                    " beside a CD-ROM drive"
-                } else {
-                    ""
-                }
+                if beside { " beside a CD-ROM drive" } else { "" }
             ));
         }
         if let Some(cdrom) = &self.cdrom

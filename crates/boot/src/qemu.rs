@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use refit_image::{Format, Image};
-use refit_machine::Mac;
+use refit_machine::{CdromBus, Mac};
 use serde_json::json;
 
 use crate::firmware::Build;
@@ -55,6 +55,7 @@ pub(crate) struct Plan<'a> {
     pub disks: &'a [Disk<'a>],
     /// An ISO image; absolute and UTF-8.
     pub cdrom: Option<&'a Path>,
+    pub cdrom_bus: CdromBus,
     pub nics: &'a [Option<Mac>],
 }
 
@@ -74,8 +75,17 @@ pub(crate) fn arguments(plan: &Plan) -> Vec<String> {
     }
     if let Some(cdrom) = plan.cdrom {
         args.push("-blockdev", medium(cdrom));
-        let port = SATA_PORTS - 1;
-        args.device(format!("ide-cd,bus=ide.{port},drive=cdrom"));
+        match plan.cdrom_bus {
+            CdromBus::Sata => {
+                let port = SATA_PORTS - 1;
+                args.device(format!("ide-cd,bus=ide.{port},drive=cdrom"));
+            }
+            CdromBus::Scsi => {
+                args.root_port("cdport", 200, 200);
+                args.device("virtio-scsi-pci,id=cdscsi,bus=cdport".into());
+                args.device("scsi-cd,bus=cdscsi.0,drive=cdrom".into());
+            }
+        }
     }
     args.0
 }
@@ -266,6 +276,14 @@ mod tests {
     }
 
     fn devices(hardware: Hardware, disk_bus: DiskBus) -> Vec<String> {
+        devices_and_cdrom(hardware, disk_bus, CdromBus::Sata)
+    }
+
+    fn devices_and_cdrom(
+        hardware: Hardware,
+        disk_bus: DiskBus,
+        cdrom_bus: CdromBus,
+    ) -> Vec<String> {
         let disks = [disk("/a"), disk("/b")];
         let nics = ["00:50:56:aa:bb:01".parse().ok(), None];
         let plan = Plan {
@@ -278,6 +296,7 @@ mod tests {
             secure: false,
             disks: &disks,
             cdrom: Some(Path::new("/a,b.iso")),
+            cdrom_bus,
             nics: &nics,
         };
         let args = arguments(&plan);
@@ -307,6 +326,16 @@ mod tests {
         assert!(
             scsi.contains(&"scsi-hd,bus=scsi.0,drive=disk1,bootindex=1".into()),
             "{scsi:?}"
+        );
+        // The drive has a controller of its own beside that of the disks.
+        let cdrom = devices_and_cdrom(Hardware::Virtio, DiskBus::VirtioScsi, CdromBus::Scsi);
+        assert_eq!(
+            cdrom[cdrom.len() - 3..],
+            [
+                "pcie-root-port,id=cdport,chassis=200,slot=200",
+                "virtio-scsi-pci,id=cdscsi,bus=cdport",
+                "scsi-cd,bus=cdscsi.0,drive=cdrom",
+            ]
         );
         let sata = devices(Hardware::Virtio, DiskBus::Sata);
         assert!(

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use refit_engine::Fixup;
 use refit_engine::backend::GuestfsBackend;
-use refit_guestfs::{AddDrive, CacheMode, CancelHandle, Handle};
+use refit_guestfs::{AddDrive, CacheMode, CancelHandle, Handle, Mkfs, TarIn};
 
 use crate::{Case, Golden, Place, programs};
 
@@ -40,7 +40,7 @@ pub fn on_disks(
     appliance: &mut Appliance<'_>,
 ) -> Result<Vec<Result<()>>> {
     let scratch = tempfile::tempdir().context("making a directory for disks")?;
-    let disks: Vec<PathBuf> = cases
+    let disks: Vec<Disk> = cases
         .iter()
         .enumerate()
         .map(|(index, (_, case))| {
@@ -53,10 +53,9 @@ pub fn on_disks(
     ensure!(devices.len() == disks.len(), "the appliance lacks disks");
     let mut results = Vec::new();
     let mut handle = Some(handle);
-    for ((fixup, case), device) in cases.iter().zip(&devices) {
+    for (((fixup, case), device), disk) in cases.iter().zip(&devices).zip(&disks) {
         let Some(mounted) = handle.take() else { break };
-        mounted
-            .mount(device, "/")
+        disk.mount(&mounted, device)
             .with_context(|| format!("mounting the disk of {}", case.folder().display()))?;
         let mut backend = GuestfsBackend::new(mounted, case.folder().display().to_string());
         results.push(case.walk(*fixup, &mut backend, golden, Place::Disk));
@@ -68,30 +67,65 @@ pub fn on_disks(
     Ok(results)
 }
 
-/// A disk with one ext4 file system that holds the case's tree.
-fn make(case: &Case, scratch: &Path, index: usize) -> Result<PathBuf> {
+/// A case's disk.
+struct Disk {
+    path: PathBuf,
+    /// The tree of a Windows, which is unpacked onto an NTFS in the appliance: no program of this host fills one.
+    windows: Option<PathBuf>,
+}
+
+impl Disk {
+    fn mount(&self, handle: &Handle, device: &str) -> Result<()> {
+        let Some(tree) = &self.windows else {
+            return Ok(handle.mount(device, "/")?);
+        };
+        handle.mkfs("ntfs", device, &Mkfs::new())?;
+        handle.mount(device, "/")?;
+        Ok(handle.tar_in(tree, "/", &TarIn::new())?)
+    }
+}
+
+/// A disk with one file system that holds the case's tree: NTFS for a Windows, else ext4.
+fn make(case: &Case, scratch: &Path, index: usize) -> Result<Disk> {
     let tree = scratch.join(format!("{index}.tree"));
     std::fs::create_dir(&tree)?;
     case.make_tree(&tree)?;
+    let path = scratch.join(format!("{index}.img"));
+    File::create(&path)?.set_len(DISK_SIZE)?;
+    if tree.join("Windows").exists() {
+        let archive = scratch.join(format!("{index}.tar"));
+        let mut command = Command::new("tar");
+        command.args(["--numeric-owner", "-C"]).arg(&tree);
+        run(command.arg("-cf").arg(&archive).arg("."), "tar")?;
+        return Ok(Disk {
+            path,
+            windows: Some(archive),
+        });
+    }
     programs::provide(&tree)?;
-    let disk = scratch.join(format!("{index}.img"));
-    File::create(&disk)?.set_len(DISK_SIZE)?;
-    let made = Command::new("mkfs.ext4")
-        .args(["-q", "-F", "-d"])
-        .arg(&tree)
-        .arg(&disk)
+    let mut command = Command::new("mkfs.ext4");
+    command.args(["-q", "-F", "-d"]).arg(&tree).arg(&path);
+    run(&mut command, "mkfs.ext4 (Debian: apt install e2fsprogs)")?;
+    Ok(Disk {
+        path,
+        windows: None,
+    })
+}
+
+fn run(command: &mut Command, name: &str) -> Result<()> {
+    let made = command
         .output()
-        .context("starting mkfs.ext4 (Debian: apt install e2fsprogs)")?;
+        .with_context(|| format!("starting {name}"))?;
     ensure!(
         made.status.success(),
-        "mkfs.ext4 ended with {}: {}",
+        "{name} ended with {}: {}",
         made.status,
         String::from_utf8_lossy(&made.stderr).trim()
     );
-    Ok(disk)
+    Ok(())
 }
 
-fn launch(disks: &[PathBuf], appliance: &mut Appliance<'_>) -> Result<Handle> {
+fn launch(disks: &[Disk], appliance: &mut Appliance<'_>) -> Result<Handle> {
     let handle = Handle::new()?;
     handle.set_pgroup(true)?;
     handle.set_identifier("refit")?;
@@ -100,7 +134,7 @@ fn launch(disks: &[PathBuf], appliance: &mut Appliance<'_>) -> Result<Handle> {
     }
     let add = AddDrive::new().format("raw").cachemode(CacheMode::Unsafe);
     for disk in disks {
-        handle.add_drive(disk, &add)?;
+        handle.add_drive(&disk.path, &add)?;
     }
     (appliance.on_handle)(handle.cancel_handle());
     handle.launch()?;

@@ -39,6 +39,11 @@ struct Device {
     uuid: String,
     /// Where it is mounted.
     mounted: Option<String>,
+    /// Name of an NTFS.
+    label: Option<String>,
+    /// Whether Windows will check it.
+    #[serde(default)]
+    dirty: bool,
 }
 
 /// What git does not keep of a guest's tree.
@@ -104,6 +109,8 @@ impl Params {
             partition: one.partition,
             kind: one.kind.clone(),
             uuid: Some(one.uuid.clone()),
+            label: one.label.clone(),
+            dirty: one.dirty,
         });
         let mounts = self.device.iter().filter_map(|one| {
             Some(Mount {

@@ -368,14 +368,18 @@ pub struct ConvertArgs {
     /// Format of the resulting disks
     #[arg(long, value_enum, default_value_t = OutputFormat::Qcow2)]
     pub output_format: OutputFormat,
-    /// The machine to convert, of an OVA that holds several (its ovf:id)
+    /// The machine to convert, of an OVA that holds several (its ovf:id) [default: all, each in a directory of its
+    /// own]
     #[arg(long, value_name = "ID")]
     pub system: Option<String>,
+    /// Use the files of an OVA without comparing them with its manifest
+    #[arg(long)]
+    pub no_verify: bool,
     #[command(flatten)]
     pub answers: AnswerArgs,
     #[command(flatten)]
     pub properties: PropertyArgs,
-    /// Name of the machine [default: the source's]
+    /// Name of the machine, or what the names of several start with [default: the source's]
     #[arg(long)]
     pub name: Option<String>,
     #[command(flatten)]
@@ -422,6 +426,9 @@ pub struct BootArgs {
     /// An ISO image in a CD-ROM drive, such as an ovf-env.iso; it is not booted from
     #[arg(long, value_name = "ISO")]
     pub cdrom: Option<PathBuf>,
+    /// Bus of the CD-ROM drive: scsi is virtio-scsi
+    #[arg(long, value_enum, default_value_t = CdromBus::Sata)]
+    pub cdrom_bus: CdromBus,
     /// Hardware address of a NIC (repeat for more)
     #[arg(long, value_name = "MAC")]
     pub nic: Vec<String>,
@@ -465,6 +472,12 @@ pub struct BootArgs {
     /// Save the serial console's output
     #[arg(long, value_name = "FILE")]
     pub serial_log: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CdromBus {
+    Sata,
+    Scsi,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -4,19 +4,23 @@
 //! reader (`-i ova`) opens of a disk in pieces the last one, gives a collection or OVF 2 no disks and 1 TiB of
 //! memory, and reads neither units of memory nor deployment configurations.
 
+mod disks;
+mod guestinfo;
+mod verification;
+
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use refit_engine::disks::{Format, ImageOptions};
-use refit_image::Piece;
 use refit_machine::Machine;
-use refit_ovf::archive::Kind;
 use refit_ovf::descriptor::Attached;
 use refit_ovf::properties::{Answers, Policy, ResolvedSystem, resolve};
-use refit_ovf::{Compression, Content, Envelope, File, Package, Problem, Severity, Version};
+use refit_ovf::{Content, Envelope, File, Package, Problem, Severity, Start, Version};
 
 use crate::hardware::Source;
-use crate::source::{self, SourceDisk};
+
+pub(crate) use disks::Reading;
+pub use verification::Verification;
+pub(crate) use verification::verify;
 
 /// What to take of an appliance that offers a choice.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +31,8 @@ pub struct Selection {
     pub answers: Answers,
     /// What is let through of the answers.
     pub policy: Policy,
+    /// Whether the files are used without comparing them with the manifest.
+    pub skip_verification: bool,
 }
 
 /// An appliance, one of its machines chosen.
@@ -34,15 +40,47 @@ pub(crate) struct Appliance {
     package: Package,
     envelope: Envelope,
     disks: Vec<Attached>,
-    /// What the guest is to be told; nothing if the appliance has no properties.
-    pub(crate) told: Option<ResolvedSystem>,
+    /// What the guest is to be told; nothing if the appliance has neither properties nor other settings for it.
+    pub(crate) told: Option<Told>,
+}
+
+/// What a guest is told.
+pub(crate) struct Told {
+    /// The properties, which are its OVF environment.
+    pub(crate) properties: ResolvedSystem,
+    /// What else it could ask VMware Tools for, by key, in the descriptor's order.
+    pub(crate) guestinfo: Vec<(String, String)>,
 }
 
 /// Memory, among the types of resources (CIM_ResourceAllocationSettingData).
 const MEMORY: u16 = 4;
 
 /// Problems of a descriptor that leave open what the machine is. The others are told.
-const DECISIVE: &[&str] = &["disk.", "item.", "system.dup", "ovf.content"];
+const DECISIVE: &[&str] = &["disk.", "item.", "ref.dup", "system.dup", "ovf.content"];
+
+/// The machines that an appliance holds, where no one is chosen: their `ovf:id`, and when they are started.
+///
+/// # Errors
+/// If it cannot be read, or two of them cannot be told apart.
+pub(crate) fn machines(path: &Path) -> anyhow::Result<(Vec<String>, Vec<Start>)> {
+    let reading = || format!("reading {}", path.display());
+    let package = Package::open(path).with_context(reading)?;
+    let envelope = package.envelope(None).with_context(reading)?;
+    let ids: Vec<String> = envelope
+        .systems()
+        .iter()
+        .map(|one| one.id.clone())
+        .collect();
+    if ids.len() > 1 && ids.iter().any(String::is_empty) {
+        bail!(
+            "{}: one of its {} machines has no ovf:id, so that they cannot be told apart; give each one in the \
+             descriptor",
+            reading(),
+            ids.len()
+        );
+    }
+    Ok((ids, envelope.start_order()))
+}
 
 /// Reads an appliance and chooses one of its machines.
 ///
@@ -76,7 +114,18 @@ pub(crate) fn read(path: &Path, selection: &Selection) -> anyhow::Result<Source>
     let hardware = envelope.hardware(system, configuration, &|key| {
         found.and_then(|found| found.value(key)).map(str::to_owned)
     });
-    let told = found.filter(|found| !found.properties.is_empty()).cloned();
+    let guestinfo = guestinfo::settings(system);
+    let told = found
+        .filter(|found| {
+            let siblings = found.siblings.iter();
+            !found.properties.is_empty()
+                || !guestinfo.is_empty()
+                || siblings.into_iter().any(|(_, theirs)| !theirs.is_empty())
+        })
+        .map(|found| Told {
+            properties: found.clone(),
+            guestinfo: guestinfo.clone(),
+        });
     let warnings = envelope
         .problems
         .iter()
@@ -93,7 +142,11 @@ pub(crate) fn read(path: &Path, selection: &Selection) -> anyhow::Result<Source>
             told,
         }),
         warnings,
-        notes: hardware.lost,
+        notes: hardware
+            .lost
+            .into_iter()
+            .chain(guestinfo::notes(&guestinfo))
+            .collect(),
     })
 }
 
@@ -112,12 +165,8 @@ impl Appliance {
             "its sizes are those of a deployment configuration".to_owned()
         } else if envelope.files.iter().any(|file| file.chunk_size.is_some()) {
             "a file is stored in pieces".to_owned()
-        } else if envelope
-            .files
-            .iter()
-            .any(|file| file.compression != Compression::None)
-        {
-            "a file is compressed".to_owned()
+        } else if self.is_compressed() {
+            "a disk is compressed".to_owned()
         } else if self.disks.iter().any(|disk| disk.file.is_none()) {
             "a disk has no file".to_owned()
         } else if machine.is_some_and(|machine| !self.has_memory_in_mib(machine)) {
@@ -141,143 +190,22 @@ impl Appliance {
             .all(|quantity| quantity.checked_mul(1 << 20) == Some(machine.memory))
     }
 
-    /// Its disks, ready to be read where they lie. `scratch` is a directory for lists of pieces, which must stay
-    /// for as long as the disks are used.
-    ///
-    /// # Errors
-    /// For a disk that is missing, damaged, in use, not to be trusted, or stored in a way that is not read in place.
-    pub(crate) fn disks(
-        &self,
-        machine: &Machine,
-        options: &ImageOptions,
-        scratch: &Path,
-    ) -> anyhow::Result<Vec<SourceDisk>> {
-        if machine.disks.is_empty() {
-            bail!(
-                "{} describes a machine without disks",
-                self.package.path().display()
-            );
-        }
+    /// The files that the machine's disks are made of.
+    fn files(&self) -> Vec<&File> {
         self.disks
             .iter()
-            .zip(&machine.disks)
-            .enumerate()
-            .map(|(index, (attached, disk))| {
-                self.disk(
-                    attached,
-                    disk.capacity,
-                    options,
-                    &scratch.join(format!("pieces{index}")),
-                )
-            })
-            .collect::<anyhow::Result<_>>()
-            .with_context(|| format!("checking the disks of {}", self.package.path().display()))
-    }
-
-    fn disk(
-        &self,
-        attached: &Attached,
-        capacity: Option<u64>,
-        options: &ImageOptions,
-        list: &Path,
-    ) -> anyhow::Result<SourceDisk> {
-        let entry = attached
-            .disk
-            .as_deref()
-            .and_then(|id| self.envelope.disk(id));
-        if let Some(parent) = entry.and_then(|entry| entry.parent.as_deref()) {
-            bail!(
-                "the disk {:?} holds the differences to {parent:?}; export the machine without snapshots",
-                attached.disk.as_deref().unwrap_or_default()
-            );
-        }
-        let Some(file) = attached
-            .file
-            .as_deref()
-            .and_then(|id| self.envelope.file(id))
-        else {
-            let size = capacity.context(
-                "a disk without a file and without a size (if it is a property, it must have a value)",
-            )?;
-            return Ok(SourceDisk::Blank { size });
-        };
-        let stored = self.stored(file, options, list)?;
-        Ok(stored.at_least(capacity))
-    }
-
-    fn stored(
-        &self,
-        file: &File,
-        options: &ImageOptions,
-        list: &Path,
-    ) -> anyhow::Result<SourceDisk> {
-        if file.compression != Compression::None {
-            bail!(
-                "the disk {:?} is compressed and cannot be read in place; unpack the appliance into a directory, \
-                 gunzip the disk there, take ovf:compression out of the descriptor, and give the directory",
-                file.href
-            );
-        }
-        if self.package.kind() == Kind::Directory && file.chunk_size.is_none() {
-            return self.beside(file, options);
-        }
-        let pieces = self.package.pieces(file)?;
-        let image = match pieces.as_slice() {
-            [piece] => {
-                refit_image::Member::probe(&piece.path, &piece.name, piece.offset, piece.size)?
-            }
-            pieces => {
-                let pieces: Vec<Piece> = pieces
-                    .iter()
-                    .map(|piece| Piece {
-                        path: piece.path.clone(),
-                        offset: piece.offset,
-                        size: piece.size,
-                    })
-                    .collect();
-                refit_image::Member::probe_pieces(&pieces, &file.href, list)?
-            }
-        };
-        Ok(SourceDisk::Stored {
-            name: image.filename().to_owned(),
-            format: image.format(),
-            size: image.virtual_size(),
-            own_size: image.virtual_size(),
-        })
-    }
-
-    /// A file of its own, which may be of any format and refer to others beside it.
-    fn beside(&self, file: &File, options: &ImageOptions) -> anyhow::Result<SourceDisk> {
-        match self.package.pieces(file) {
-            Ok(pieces) => {
-                let path = pieces.first().map_or(Path::new(""), |piece| &piece.path);
-                source::stored(path, None::<Format>, options)
-            }
-            // What lies elsewhere, or behind a link, is for those who trust it.
-            Err(_) if options.allow_outside => {
-                let path = self.package.path();
-                let dir = if path.is_dir() {
-                    path
-                } else {
-                    path.parent().unwrap_or(Path::new("."))
-                };
-                source::stored(&dir.join(&file.href), None, options)
-            }
-            Err(error) => Err(error).context(
-                "a disk of an appliance is a regular file below its directory; if you trust another, allow it \
-                 with --allow-outside",
-            ),
-        }
+            .filter_map(|attached| self.envelope.file(attached.file.as_deref()?))
+            .collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::fs;
 
     use super::*;
 
-    fn descriptor(href: &str, systems: &[&str]) -> String {
+    pub(crate) fn descriptor(href: &str, systems: &[&str]) -> String {
         let systems: String = systems
             .iter()
             .map(|id| {
@@ -296,45 +224,6 @@ mod tests {
              <DiskSection><Disk diskId='d' fileRef='f' capacity='8192' format='x'/></DiskSection>\
              <VirtualSystemCollection id='c'>{systems}</VirtualSystemCollection></Envelope>"
         )
-    }
-
-    #[test]
-    fn what_an_appliance_may_name() {
-        let outer = tempfile::tempdir().unwrap();
-        let dir = outer.path().join("ova");
-        fs::create_dir(&dir).unwrap();
-        fs::write(outer.path().join("outside.img"), [0; 4096]).unwrap();
-        fs::write(dir.join("inside.img"), [0; 4096]).unwrap();
-        std::os::unix::fs::symlink("../outside.img", dir.join("link.img")).unwrap();
-        let open = |href: &str, allow_outside| {
-            fs::write(dir.join("a.ovf"), descriptor(href, &["vm"])).unwrap();
-            let source = read(&dir, &Selection::default()).unwrap();
-            let machine = source.machine.unwrap();
-            assert_eq!(machine.memory, 3 << 30);
-            source
-                .appliance
-                .unwrap()
-                .disks(&machine, &ImageOptions { allow_outside }, outer.path())
-                .map_err(|error| format!("{error:#}"))
-        };
-        // As large as the descriptor says.
-        assert!(matches!(
-            open("inside.img", false).as_deref(),
-            Ok([SourceDisk::Stored {
-                format: Format::Raw,
-                size: 8192,
-                own_size: 4096,
-                ..
-            }])
-        ));
-        for href in ["../outside.img", "link.img"] {
-            let message = open(href, false).unwrap_err();
-            assert!(message.contains("--allow-outside"), "{message}");
-            open(href, true).unwrap();
-        }
-        for href in ["missing.img", "http://example.org/d.img"] {
-            open(href, false).unwrap_err();
-        }
     }
 
     #[test]

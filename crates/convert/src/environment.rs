@@ -9,9 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use refit_machine::Machine;
 use refit_ovf::env::{self, Adapter, Environment, Platform};
-use refit_ovf::properties::ResolvedSystem;
 use serde::Serialize;
 
+use crate::appliance::Told;
 use crate::output_dir::Staging;
 
 /// Files with the environment, readable by their owner alone: they hold every secret among the answers.
@@ -36,7 +36,7 @@ pub(crate) fn write(
     staging: &Staging,
     name: &str,
     machine: &Machine,
-    told: &ResolvedSystem,
+    told: &Told,
     kubevirt: &mut refit_kubevirt::Options,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<EnvironmentFiles> {
@@ -52,19 +52,25 @@ pub(crate) fn write(
         .collect();
     let document = env::document(&Environment {
         platform: Platform::default(),
-        properties: &told.properties,
+        properties: &told.properties.properties,
         adapters: &adapters,
-        siblings: &told.siblings,
+        siblings: &told.properties.siblings,
     });
-    let medium =
-        env::medium(&document, now()).context("making the ISO image of the OVF environment")?;
+    let guestinfo = env::guestinfo(&told.guestinfo);
+    let medium = env::medium_with(&document, guestinfo.as_deref(), now())
+        .context("making the ISO image of the OVF environment")?;
     let iso = staging.final_path(ISO);
     private(&staging.staged(&iso), &medium)?;
     let wanted = refit_kubevirt::Options {
         ovf_environment: true,
         ..kubevirt.clone()
     };
-    let secret = match refit_kubevirt::ovf_environment(machine, &wanted, document) {
+    let secret = refit_kubevirt::ovf_environment(machine, &wanted, document);
+    let secret = match guestinfo {
+        Some(text) => secret.and_then(|secret| secret.with_guestinfo(text)),
+        None => secret,
+    };
+    let secret = match secret {
         Ok(secret) => {
             let path = staging.final_path(&format!("{name}.ovf-env.secret.yaml"));
             let yaml = secret

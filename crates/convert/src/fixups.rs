@@ -34,7 +34,8 @@ pub(crate) fn with_job<T>(
 ) -> anyhow::Result<T> {
     let mut parameters = run.options.job.request.parameters.clone();
     let appliance = run.source.appliance.as_ref();
-    if appliance.is_some_and(|appliance| appliance.told.is_some()) {
+    let told = appliance.and_then(|appliance| appliance.told.as_ref());
+    if told.is_some_and(|told| !told.properties.properties.is_empty()) {
         // What the guest is told about its name and network is to count.
         let ours = parameters.entry("cloud-init".to_owned()).or_default();
         ours.entry("keep".to_owned())

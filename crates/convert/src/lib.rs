@@ -4,6 +4,7 @@
 //! appears under its final names when it is complete.
 
 mod appliance;
+mod collection;
 mod drivers;
 mod engine;
 mod environment;
@@ -24,17 +25,21 @@ use anyhow::Context as _;
 use refit_engine::disks::{Access, DiskSpec, Format, Image, ImageOptions};
 use refit_engine::target::{Progress, Settings};
 use refit_engine::{Job, Nic, Report};
-use refit_machine::Machine;
+use refit_machine::{Devices, Machine};
 use refit_v2v::{CancelToken, ConvertError, ConvertOptions, Event, Input, OutputFormat, Tools};
 use serde::Serialize;
 
-pub use appliance::Selection;
+pub use appliance::{Selection, Verification};
+pub use collection::{Collection, Converted, State, convert_collection, is_collection};
 pub use engine::{Choice, Engine, Fallback};
 pub use environment::EnvironmentFiles;
 pub use opened::Opened;
 pub use output_dir::OutputDirError;
 
+use appliance::{Appliance, Reading};
+use hardware::Source;
 use output_dir::Staging;
+use source::SourceDisk;
 
 /// What to convert, and how.
 #[derive(Debug)]
@@ -57,6 +62,24 @@ pub struct Options<'o> {
 /// How far a conversion is.
 #[derive(Debug)]
 pub enum Stage {
+    /// One machine of a collection is begun.
+    System {
+        /// Its `ovf:id`.
+        id: String,
+        /// Its number, from 1.
+        number: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// An appliance's files are compared with its manifest.
+    Verify {
+        /// Bytes that are read.
+        done: u64,
+        /// Bytes to read.
+        total: u64,
+    },
+    /// Disks that are stored compressed are unpacked.
+    Unpack,
     /// virt-v2v says so.
     V2v(Event),
     /// refit itself goes on, and why.
@@ -94,6 +117,9 @@ pub struct Conversion {
     /// Why the fixups did not run at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fixups_error: Option<String>,
+    /// What was compared with the appliance's manifest; absent if there is none, or it was not wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
     /// What virt-v2v did; absent if it did not convert.
     pub v2v: Option<refit_v2v::Outcome>,
     /// The resulting machine.
@@ -144,6 +170,8 @@ struct Made {
     engine: Engine,
     disks: Vec<PathBuf>,
     machine: Machine,
+    /// What the guest is known to have drivers for.
+    devices: Option<Devices>,
     fixups: Option<Report>,
     fixups_error: Option<String>,
     v2v: Option<refit_v2v::Outcome>,
@@ -164,16 +192,58 @@ pub fn convert(
     observer: &mut dyn FnMut(Stage),
 ) -> anyhow::Result<Conversion> {
     let start = Instant::now();
-    let input = probed(&options.v2v.input, &settings.disks.image)?;
     let source = hardware::read_source(&options.v2v.input, &options.appliance)?;
+    let verified = &mut |source: &mut Source, observer: &mut dyn FnMut(Stage)| {
+        let mut notes = Vec::new();
+        let skip = options.appliance.skip_verification;
+        let found = appliance::verify(&[source], skip, cancel, observer, &mut notes);
+        source.notes.extend(notes);
+        found
+    };
+    let how = How {
+        options,
+        tools,
+        cancel,
+    };
+    convert_source(&how, source, start, verified, settings, observer)
+}
+
+/// What a conversion needs to know, beside its source.
+struct How<'h> {
+    options: &'h Options<'h>,
+    tools: &'h Tools,
+    cancel: &'h CancelToken,
+}
+
+/// Compares a source with its manifest.
+type Verify<'v> =
+    dyn FnMut(&mut Source, &mut dyn FnMut(Stage)) -> anyhow::Result<Option<Verification>> + 'v;
+
+/// Converts one machine. It is verified as soon as there is a place for the results.
+fn convert_source(
+    how: &How<'_>,
+    mut source: Source,
+    start: Instant,
+    verified: &mut Verify<'_>,
+    settings: &mut Settings<'_>,
+    observer: &mut dyn FnMut(Stage),
+) -> anyhow::Result<Conversion> {
+    let How {
+        options,
+        tools,
+        cancel,
+    } = *how;
+    let input = probed(&options.v2v.input, &settings.disks.image)?;
     if let Some(machine) = &source.machine {
         probe_described(&options.v2v.input, machine, &settings.disks.image)?;
     }
     let staging = Staging::create(&options.out)?;
+    let verification = verified(&mut source, observer)?;
     let run = Run {
         options,
         input,
         source,
+        verification,
         staging,
         cancel,
     };
@@ -214,7 +284,8 @@ struct Run<'r> {
     options: &'r Options<'r>,
     /// The source, the format of a disk settled.
     input: Input,
-    source: hardware::Source,
+    source: Source,
+    verification: Option<Verification>,
     staging: Staging,
     cancel: &'r CancelToken,
 }
@@ -229,6 +300,24 @@ impl Run<'_> {
         let scratch = self.staging.path().join(SCRATCH);
         fs::create_dir_all(&scratch).context("making a directory in the output directory")?;
         Ok(scratch)
+    }
+
+    /// The source's disks, ready to be read.
+    fn disks(
+        &self,
+        options: &ImageOptions,
+        observer: &mut dyn FnMut(Stage),
+    ) -> anyhow::Result<Vec<SourceDisk>> {
+        let appliance = self.source.appliance.as_ref();
+        if appliance.is_some_and(Appliance::is_compressed) {
+            observer(Stage::Unpack);
+        }
+        let reading = Reading {
+            options,
+            scratch: &self.scratch()?,
+            cancel: self.cancel,
+        };
+        source::disks(&self.input, &self.source, &reading)
     }
 
     fn format(&self) -> Format {

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use refit_engine::disks::ImageOptions;
 use refit_machine::{Machine, libvirt};
-use refit_v2v::Input;
+use refit_v2v::{CancelToken, Input};
 
-use crate::appliance::Selection;
+use crate::appliance::{Reading, Selection};
 use crate::hardware::{self, Source};
-use crate::source;
+use crate::source::{self, SourceDisk};
 
 /// A source whose own description was read, if it has one.
 pub struct Opened {
@@ -76,17 +76,24 @@ impl Opened {
         name: &str,
         scratch: &Path,
         options: &ImageOptions,
+        cancel: &CancelToken,
     ) -> anyhow::Result<Input> {
         let machine = self.machine().cloned().unwrap_or_default();
-        domain(&self.input, &self.source, machine, name, scratch, options)
+        let sources = self.disks(scratch, options, cancel)?;
+        domain(&sources, machine, name, scratch)
     }
 
     /// Puts an overlay over each disk of the source, in `scratch`, which must stay while they are used.
     ///
     /// # Errors
     /// As for [`as_domain`](Self::as_domain).
-    pub fn overlays(&self, scratch: &Path, options: &ImageOptions) -> anyhow::Result<Vec<PathBuf>> {
-        let sources = source::disks(&self.input, &self.source, options, scratch)?;
+    pub fn overlays(
+        &self,
+        scratch: &Path,
+        options: &ImageOptions,
+        cancel: &CancelToken,
+    ) -> anyhow::Result<Vec<PathBuf>> {
+        let sources = self.disks(scratch, options, cancel)?;
         sources
             .iter()
             .enumerate()
@@ -97,21 +104,32 @@ impl Opened {
             })
             .collect()
     }
+
+    fn disks(
+        &self,
+        scratch: &Path,
+        options: &ImageOptions,
+        cancel: &CancelToken,
+    ) -> anyhow::Result<Vec<SourceDisk>> {
+        let reading = Reading {
+            options,
+            scratch,
+            cancel,
+        };
+        source::disks(&self.input, &self.source, &reading)
+    }
 }
 
-/// Overlays of the disks of `source`, and a description of `machine` that names them.
+/// Overlays of `sources` in `scratch`, and a description of `machine` that names them.
 ///
 /// # Errors
-/// For a disk that is missing, damaged or not to be trusted; if nothing can be written.
+/// If nothing can be written.
 pub(crate) fn domain(
-    input: &Input,
-    source: &Source,
+    sources: &[SourceDisk],
     mut machine: Machine,
     name: &str,
     scratch: &Path,
-    options: &ImageOptions,
 ) -> anyhow::Result<Input> {
-    let sources = source::disks(input, source, options, scratch)?;
     name.clone_into(&mut machine.name);
     for (index, (source, disk)) in sources.iter().zip(&mut machine.disks).enumerate() {
         let overlay = scratch.join(format!("disk{index}.qcow2"));

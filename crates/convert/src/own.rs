@@ -14,7 +14,7 @@ use refit_image::ImageError;
 use refit_machine::{Devices, Disk, DiskBus, Firmware, Machine, Nic, NicModel};
 use refit_v2v::Input;
 
-use crate::source::{self, SourceDisk};
+use crate::source::SourceDisk;
 use crate::{Choice, Engine, Fallback, Made, Run, Stage, UNDO, engine, fixups, hardware};
 
 /// Converts without virt-v2v. `fallback` tells why, if it was not asked for.
@@ -28,12 +28,7 @@ pub(crate) fn convert(
     settings: &mut Settings<'_>,
     observer: &mut dyn FnMut(Stage),
 ) -> anyhow::Result<Made> {
-    let sources = source::disks(
-        &run.input,
-        &run.source,
-        &settings.disks.image,
-        &run.scratch()?,
-    )?;
+    let sources = run.disks(&settings.disks.image, observer)?;
     let overlays: Vec<PathBuf> = (0..sources.len())
         .map(|index| run.staging.path().join(format!("source{index}.qcow2")))
         .collect();
@@ -71,6 +66,7 @@ pub(crate) fn convert(
         engine: Engine::Refit,
         disks,
         machine,
+        devices: fixed.as_ref().and_then(|fixed| fixed.devices),
         fixups: fixed.map(|fixed| fixed.report),
         fixups_error: None,
         v2v: None,

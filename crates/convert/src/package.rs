@@ -53,6 +53,16 @@ pub(crate) fn publish(
         .appliance
         .as_ref()
         .and_then(|one| one.told.as_ref());
+    if let Some(devices) = made.devices {
+        made.machine.cdrom = devices.cdrom.unwrap_or_default();
+        if told.is_some() && devices.cdrom.is_none() {
+            made.warnings.push(
+                "the guest's kernel has no driver for a CD-ROM drive, neither on SATA nor on virtio-scsi: it will \
+                 not see its OVF environment; install another kernel (sr_mod with ahci or virtio_scsi)"
+                    .to_owned(),
+            );
+        }
+    }
     if let Some(told) = told {
         let written = environment::write(
             staging,
@@ -97,6 +107,7 @@ pub(crate) fn publish(
             ..report
         }),
         fixups_error: made.fixups_error,
+        verification: run.verification.clone(),
         v2v: made.v2v,
         machine: made.machine,
         files,

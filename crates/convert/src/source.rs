@@ -7,6 +7,7 @@ use refit_engine::disks::{Access, DiskSpec, Format, Image, ImageOptions};
 use refit_image::qemu;
 use refit_v2v::Input;
 
+use crate::appliance::Reading;
 use crate::hardware::Source;
 
 /// One disk of the source.
@@ -72,8 +73,7 @@ impl SourceDisk {
     }
 }
 
-/// Looks at all disks of the source; they are only read. `source` is the source's description; `scratch` is a
-/// directory for what is needed to read them.
+/// Looks at all disks of the source; they are only read. Compressed ones are unpacked into `reading`'s directory.
 ///
 /// # Errors
 /// For a disk that is missing, damaged, in use, or not to be trusted; for an archive that cannot be read where
@@ -81,9 +81,9 @@ impl SourceDisk {
 pub(crate) fn disks(
     input: &Input,
     source: &Source,
-    options: &ImageOptions,
-    scratch: &Path,
+    reading: &Reading<'_>,
 ) -> anyhow::Result<Vec<SourceDisk>> {
+    let options = reading.options;
     if let Input::Disk { path, format } = input {
         return Ok(vec![stored(path, parsed(format.as_deref())?, options)?]);
     }
@@ -96,7 +96,7 @@ pub(crate) fn disks(
     let path = input.path();
     let described = source.machine.clone().unwrap_or_default();
     if let Some(appliance) = &source.appliance {
-        return appliance.disks(&described, options, scratch);
+        return appliance.disks(&described, reading);
     }
     if described.disks.is_empty() {
         bail!("{} describes a machine without disks", path.display());

@@ -25,7 +25,7 @@ pub(crate) fn convert(
     observer: &mut dyn FnMut(Stage),
 ) -> anyhow::Result<Made> {
     let mut v2v = run.options.v2v.clone();
-    v2v.input = prepare(run, settings)?;
+    v2v.input = prepare(run, settings, observer)?;
     v2v.out_dir = run.staging.path().to_owned();
     v2v.settings.log = run.staging.path().join(LOG);
     if (settings.force_tcg)() {
@@ -77,6 +77,7 @@ pub(crate) fn convert(
         engine: Engine::VirtV2v,
         disks: converted.disks,
         machine,
+        devices,
         fixups,
         fixups_error,
         v2v: Some(converted.outcome),
@@ -101,16 +102,14 @@ fn no_drivers(outcome: &Outcome, fixups: Option<&Report>) -> ConvertError {
 
 /// What virt-v2v is given: of an appliance overlays of the disks where they lie, and the hardware as libvirt writes
 /// it; everything else as it is.
-fn prepare(run: &Run<'_>, settings: &Settings<'_>) -> anyhow::Result<Input> {
+fn prepare(
+    run: &Run<'_>,
+    settings: &Settings<'_>,
+    observer: &mut dyn FnMut(Stage),
+) -> anyhow::Result<Input> {
     let (Some(_), Some(machine)) = (&run.source.appliance, &run.source.machine) else {
         return Ok(run.input.clone());
     };
-    opened::domain(
-        &run.input,
-        &run.source,
-        machine.clone(),
-        run.name(),
-        &run.scratch()?,
-        &settings.disks.image,
-    )
+    let sources = run.disks(&settings.disks.image, observer)?;
+    opened::domain(&sources, machine.clone(), run.name(), &run.scratch()?)
 }

@@ -7,10 +7,10 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use refit_hive::{Value, ValueKind};
+use refit_hive::Value;
 
 use crate::GuestPath;
-use crate::registry::HiveName;
+use crate::registry::{HiveName, ValueJson};
 
 /// One proposed change of a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,7 +204,14 @@ impl Serialize for Change {
             map.serialize_entry("name", name)?;
         }
         match self {
-            Self::RegistrySet { value, .. } => serialize_value(&mut map, value)?,
+            Self::RegistrySet { value, .. } => {
+                let value = ValueJson::from(value);
+                map.serialize_entry("type", &value.kind)?;
+                map.serialize_entry("data", &value.data)?;
+                if let Some(hex) = &value.data_hex {
+                    map.serialize_entry("data_hex", hex)?;
+                }
+            }
             Self::RegistryDelete { .. } | Self::RegistryCreate { .. } => {}
             Self::Write { content, mode, .. } => {
                 if let Some(mode) = mode {
@@ -253,40 +260,8 @@ fn serialize_content<M: SerializeMap>(map: &mut M, content: &[u8]) -> Result<(),
     }
 }
 
-/// Type and data of a registry value. Data that is not what a program would write for that type and text is
-/// given in full as `data_hex`, beside what it reads as.
-fn serialize_value<M: SerializeMap>(map: &mut M, value: &Value) -> Result<(), M::Error> {
-    map.serialize_entry("type", &value.kind.name())?;
-    let usual = match value.kind {
-        ValueKind::Sz | ValueKind::ExpandSz => {
-            let text = value.as_str().unwrap_or_default();
-            map.serialize_entry("data", &text)?;
-            Value::sz(&text)
-        }
-        ValueKind::MultiSz => {
-            let texts = value.as_multi().unwrap_or_default();
-            map.serialize_entry("data", &texts)?;
-            Value::multi_sz(&texts)
-        }
-        ValueKind::Dword => {
-            let number = value.as_dword();
-            map.serialize_entry("data", &number)?;
-            Value::dword(number.unwrap_or_default())
-        }
-        ValueKind::Qword => {
-            let number = value.as_qword();
-            map.serialize_entry("data", &number)?;
-            Value::qword(number.unwrap_or_default())
-        }
-        _ => return map.serialize_entry("data", &hex(&value.data)),
-    };
-    if usual.data != value.data {
-        map.serialize_entry("data_hex", &hex(&value.data))?;
-    }
-    Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes
         .iter()
@@ -305,6 +280,7 @@ pub fn sha256_hex(content: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use refit_hive::ValueKind;
     use serde_json::json;
 
     #[test]

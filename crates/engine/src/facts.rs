@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::guest::Guest;
 
 pub use kernels::Kernel;
-pub use windows::WindowsFacts;
+pub use windows::{WindowsEsp, WindowsFacts};
 
 /// The facts of one guest. What is not known is empty or `None`, never guessed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -88,6 +88,12 @@ pub struct BlockDevice {
     pub kind: String,
     /// UUID of that.
     pub uuid: Option<String>,
+    /// Its name; read of NTFS alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Whether it is an NTFS that Windows will check (`chkdsk`) before it uses it again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dirty: bool,
 }
 
 /// What is known of a guest without reading its files: from its partition tables and, for a
@@ -114,6 +120,8 @@ pub struct Hints {
     pub hostname: Option<String>,
     /// Why the root file system cannot be written to.
     pub unwritable: Option<String>,
+    /// The partition that a Windows with UEFI boots from.
+    pub windows_esp: Option<WindowsEsp>,
 }
 
 /// Collects the facts of `guest`. The guest's own files win over `hints`, because libguestfs knows
@@ -125,7 +133,7 @@ pub(crate) fn collect(guest: &mut Guest<'_>, hints: &Hints) -> anyhow::Result<Fa
         match windows::find_system_root(guest)? {
             Some(root) => {
                 facts.os = Some(Os::Windows);
-                windows::collect(guest, &mut facts, root, hints.unwritable.clone())?;
+                windows::collect(guest, &mut facts, root, hints)?;
             }
             None => guest.fold_case(false),
         }

@@ -28,7 +28,7 @@ mod undo;
 
 pub use apply::{Prepared, prepare};
 pub use change::{Change, InitramfsFile, sha256_hex};
-pub use facts::{BlockDevice, Facts, Hints, Kernel, Mount, Os, WindowsFacts};
+pub use facts::{BlockDevice, Facts, Hints, Kernel, Mount, Os, WindowsEsp, WindowsFacts};
 pub use fixup::{
     Evidence, Fixup, Info, Parameter, ParameterType, Phase, Proposal, Request, Verdict,
 };
@@ -37,7 +37,7 @@ pub use keys::Key;
 pub use nic::Nic;
 pub use path::GuestPath;
 pub use plan::{Held, Planned, Selection, VerdictKind, plan};
-pub use registry::{HIVE_LIMIT, HiveName};
+pub use registry::{HIVE_LIMIT, HiveName, ValueJson};
 pub use rehearsal::{GuestCommand, Rehearsal, RehearseError, Traces};
 pub use run::{FixError, Job, Report, Step, fix, plan_guest};
 pub use selinux::FileContexts;

@@ -1,5 +1,7 @@
 //! The registry of a Windows guest: its hives, and how a change of one is made.
 
+mod json;
+
 use std::fmt;
 use std::rc::Rc;
 
@@ -9,6 +11,8 @@ use serde::{Serialize, Serializer};
 
 use crate::change::Change;
 use crate::path::GuestPath;
+
+pub use json::ValueJson;
 
 /// One hive of a Windows guest's registry ("Registry Hives", Win32 documentation). A [`Change`]
 /// names a key by its hive and its path from the hive's root, without the name under which a running

@@ -1,6 +1,7 @@
 //! Opening a guest's disks in the appliance: launch, decrypt, find the operating system, mount.
 
 mod certain;
+mod esp;
 mod ntfs;
 mod search;
 
@@ -222,6 +223,10 @@ pub fn open(
             reason: reason.clone(),
         });
     }
+    let windows_esp = match kind(&handle, root).as_str() {
+        "windows" => esp::look(&handle, &boot_partitions(&handle)?.efi),
+        _ => None,
+    };
     let mounts = match mount(&handle, root, mountpoints, read_only) {
         Ok(mounts) => mounts,
         // UFS needs options that only inspection knows, and is never written to.
@@ -239,6 +244,7 @@ pub fn open(
         firmware: Some(firmware(&handle)?),
         mounts,
         unwritable,
+        windows_esp,
         devices: devices(&handle, volumes)?,
         ..if is_inspected {
             inspected(&handle, root)
@@ -523,7 +529,13 @@ fn devices(handle: &Handle, volumes: Vec<Volume>) -> anyhow::Result<Vec<BlockDev
             Some(_) => handle.part_to_dev(&device).ok(),
             None => Some(device.clone()),
         };
+        let ntfs::Volume { dirty, label } = match kind.as_str() {
+            "ntfs" => ntfs::volume(handle, &device).unwrap_or_default(),
+            _ => ntfs::Volume::default(),
+        };
         devices.push(BlockDevice {
+            label,
+            dirty,
             disk: whole.and_then(|whole| disks.iter().position(|disk| *disk == whole)),
             partition,
             kind,
@@ -540,7 +552,25 @@ fn devices(handle: &Handle, volumes: Vec<Volume>) -> anyhow::Result<Vec<BlockDev
 /// A GPT with an EFI system partition and without a BIOS boot partition boots with UEFI; so does
 /// virt-v2v decide.
 fn firmware(handle: &Handle) -> anyhow::Result<Firmware> {
-    let mut esp = false;
+    let found = boot_partitions(handle)?;
+    Ok(if found.bios || found.efi.is_empty() {
+        Firmware::Bios
+    } else {
+        Firmware::Uefi
+    })
+}
+
+/// What partition tables say of how a machine starts.
+#[derive(Debug, Default)]
+struct BootPartitions {
+    /// The EFI system partitions.
+    efi: Vec<String>,
+    /// Whether there is a BIOS boot partition.
+    bios: bool,
+}
+
+fn boot_partitions(handle: &Handle) -> anyhow::Result<BootPartitions> {
+    let mut found = BootPartitions::default();
     for device in handle.list_devices().context("listing disks")? {
         if handle.part_get_parttype(&device).ok().as_deref() != Some("gpt") {
             continue;
@@ -549,14 +579,15 @@ fn firmware(handle: &Handle) -> anyhow::Result<Firmware> {
             .part_list(&device)
             .with_context(|| format!("reading the partitions of {device}"))?
         {
+            let number = partition.number;
             let guid = handle
-                .part_get_gpt_type(&device, partition.number)
+                .part_get_gpt_type(&device, number)
                 .unwrap_or_default();
-            if guid.eq_ignore_ascii_case(GPT_BIOS_BOOT) {
-                return Ok(Firmware::Bios);
+            found.bios |= guid.eq_ignore_ascii_case(GPT_BIOS_BOOT);
+            if guid.eq_ignore_ascii_case(GPT_ESP) {
+                found.efi.push(format!("{device}{number}"));
             }
-            esp |= guid.eq_ignore_ascii_case(GPT_ESP);
         }
     }
-    Ok(if esp { Firmware::Uefi } else { Firmware::Bios })
+    Ok(found)
 }

@@ -1,4 +1,5 @@
-//! Writes small ISO 9660 images: a few files in the root directory, with Joliet and Rock Ridge names.
+//! ISO 9660 images with Joliet and Rock Ridge names: [`IsoImage`] reads them, [`image()`] writes small ones, a few files in
+//! the root directory.
 //!
 //! In the process itself, because such an image is some tens of kilobytes of fixed structures: calling
 //! xorriso would make it a dependency of every conversion, and its output differs between versions.
@@ -10,11 +11,13 @@
 mod directory;
 mod fields;
 mod names;
+mod read;
 mod rock_ridge;
 mod volume;
 
 use directory::Directory;
 use fields::SECTOR;
+pub use read::{IsoError, IsoFile, IsoImage};
 
 /// Longest volume label in characters: what Joliet has room for.
 pub const MAX_LABEL: usize = 16;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use refit_iso9660::{File, Image, image};
+use refit_iso9660::{File, Image, IsoImage, image};
 
 const TIME: i64 = 1_709_251_199; // 2024-02-29 23:59:59 UTC
 
@@ -161,4 +161,21 @@ fn bsdtar_lists_and_extracts() {
     );
     let content = run("bsdtar", &["-xOf", "ISO", "ovf-env.xml"], &written.iso).0;
     assert_eq!(content, written.content);
+}
+
+#[test]
+fn our_own_reader_lists_and_reads() {
+    let written = written();
+    let iso = IsoImage::open(&written.iso).unwrap();
+    let names: Vec<_> = iso.files().iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    for (name, content) in [
+        ("ovf-env.xml", &written.content[..]),
+        ("A second file with a longer name.text", b"second\n"),
+        ("empty", b""),
+    ] {
+        let file = iso.files().iter().find(|file| file.path == name);
+        let file = file.unwrap_or_else(|| panic!("{name}: {names:?}"));
+        assert_eq!(iso.read(file, 10_000).unwrap(), content, "{name}");
+    }
 }

@@ -15,6 +15,8 @@ use crate::{Error, Options};
 pub(crate) const LABEL: &str = "OVF ENV";
 /// The document's name on the medium.
 const FILE: &str = "ovf-env.xml";
+/// The other file's name on the medium.
+const GUESTINFO_FILE: &str = "guestinfo.xml";
 /// What follows the machine's name.
 const SUFFIX: &str = "-ovf-env";
 /// Most bytes of a Secret's data (Kubernetes, `MaxSecretSize`).
@@ -41,6 +43,20 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
+    /// The Secret with another file beside the document: settings that the guest could ask VMware Tools for.
+    ///
+    /// # Errors
+    ///
+    /// If both together are too large.
+    pub fn with_guestinfo(mut self, text: String) -> Result<Self, Error> {
+        let size = self.string_data.values().map(String::len).sum::<usize>() + text.len();
+        if size > MAX_SIZE {
+            return Err(Error::SecretSize(size));
+        }
+        self.string_data.insert(GUESTINFO_FILE, text);
+        Ok(self)
+    }
+
     /// The manifest as YAML.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ const DOMAIN_LABEL: &str = "kubevirt.io/domain";
 ///   a disk without a bus is on virtio. A source machine that no longer needs its old hardware
 ///   goes through [`Machine::with_devices`] first.
 /// - **OVF environment**, with [`Options::ovf_environment`]: the Secret of [`crate::ovf_environment`] as a
-///   SATA CD-ROM with the label that guests look for; KubeVirt makes the ISO image.
+///   CD-ROM (on [`Machine::cdrom`]) with the label that guests look for; KubeVirt makes the ISO image.
 /// - **Network cards** keep their MAC address, and a model that KubeVirt knows; others are virtio.
 ///   A card whose network is in [`Options::networks`] is bridged to that
 ///   NetworkAttachmentDefinition, so that the guest keeps its address. Otherwise the first card is
@@ -346,7 +346,9 @@ fn disks(
         disks.push(manifest::Disk {
             name: volume.to_owned(),
             boot_order: None,
-            target: manifest::DiskTarget::Cdrom { bus: "sata" },
+            target: manifest::DiskTarget::Cdrom {
+                bus: machine.cdrom.as_str(),
+            },
             serial: None,
         });
         volumes.push(manifest::Volume {

@@ -8,7 +8,7 @@ use std::path::Path;
 use refit_kubevirt::{
     Error, Options, RunStrategy, VirtualMachine, notes, ovf_environment, virtual_machine,
 };
-use refit_machine::{Chipset, Disk, Firmware, Machine, Nic};
+use refit_machine::{CdromBus, Chipset, Disk, Firmware, Machine, Nic};
 use serde_json::{Value, json};
 
 fn linux() -> Machine {
@@ -181,6 +181,28 @@ fn an_appliance_gets_its_environment_from_a_secret() {
         spec["domain"]["devices"]["disks"][2],
         json!({"name": "ovf-env", "cdrom": {"bus": "sata"}})
     );
+    let on_scsi = Machine {
+        cdrom: CdromBus::Scsi,
+        ..linux()
+    };
+    let machine = serde_json::to_value(made(&on_scsi, &options)).unwrap();
+    assert_eq!(
+        machine["spec"]["template"]["spec"]["domain"]["devices"]["disks"][2]["cdrom"],
+        json!({"bus": "scsi"})
+    );
+    let secret = ovf_environment(&linux(), &options, "document".to_owned()).unwrap();
+    let both = secret
+        .clone()
+        .with_guestinfo("settings".to_owned())
+        .unwrap();
+    assert_eq!(
+        serde_json::to_value(both).unwrap()["stringData"],
+        json!({"ovf-env.xml": "document", "guestinfo.xml": "settings"})
+    );
+    assert!(matches!(
+        secret.with_guestinfo("x".repeat(1 << 20)),
+        Err(Error::SecretSize(_))
+    ));
     let large = ovf_environment(&linux(), &options, "x".repeat((1 << 20) + 1));
     assert!(matches!(large, Err(Error::SecretSize(_))));
 }

@@ -11,6 +11,19 @@ pub struct Devices {
     pub disk: DiskBus,
     /// What its network cards are.
     pub nic: NicModel,
+    /// Where a CD-ROM drive may be; none if the guest has a driver for none.
+    pub cdrom: Option<CdromBus>,
+}
+
+/// The bus of a machine's CD-ROM drives, by libvirt's and KubeVirt's name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CdromBus {
+    /// AHCI.
+    #[default]
+    Sata,
+    /// virtio-scsi, for kernels that are made for clouds alone and have no other.
+    Scsi,
 }
 
 /// The bus of a machine's disks, by libvirt's and KubeVirt's name.
@@ -38,11 +51,13 @@ impl Devices {
     pub const VIRTIO: Self = Self {
         disk: DiskBus::Virtio,
         nic: NicModel::Virtio,
+        cdrom: Some(CdromBus::Sata),
     };
     /// For a guest of which nothing is known: emulated hardware that once was real.
     pub const COMPATIBLE: Self = Self {
         disk: DiskBus::Sata,
         nic: NicModel::E1000e,
+        cdrom: Some(CdromBus::Sata),
     };
 }
 
@@ -54,6 +69,22 @@ impl DiskBus {
             Self::Virtio => "virtio",
             Self::Sata => "sata",
         }
+    }
+}
+
+impl CdromBus {
+    /// The name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sata => "sata",
+            Self::Scsi => "scsi",
+        }
+    }
+
+    /// Whether it is the bus that machines have if nothing else is said.
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -79,6 +110,7 @@ impl Machine {
         for nic in &mut self.nics {
             nic.model = Some(devices.nic.as_str().to_owned());
         }
+        self.cdrom = devices.cdrom.unwrap_or_default();
         self
     }
 }

@@ -11,7 +11,7 @@ mod uuid;
 pub mod vmx;
 pub mod xml;
 
-pub use devices::{Devices, DiskBus, NicModel};
+pub use devices::{CdromBus, Devices, DiskBus, NicModel};
 pub use mac::{Mac, ParseMacError};
 pub use uuid::normalize as normalize_uuid;
 pub use xml::XmlError;
@@ -57,6 +57,9 @@ pub struct Machine {
     pub disks: Vec<Disk>,
     /// Network cards in the source's order.
     pub nics: Vec<Nic>,
+    /// Where CD-ROM drives are, if the machine gets any.
+    #[serde(skip_serializing_if = "CdromBus::is_default")]
+    pub cdrom: CdromBus,
 }
 
 impl Machine {

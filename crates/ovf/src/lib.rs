@@ -22,5 +22,5 @@ pub use archive::{ArchiveError, Member, Note, Package, PackageError};
 pub use descriptor::{
     Capacity, ChoiceError, Collection, Compression, ConfigurationValue, Content,
     DeploymentConfiguration, Disk, Envelope, Eula, File, HardwareSection, Item, Network, Place,
-    Problem, ProductSection, Property, PropertyType, Severity, Startup, System, Version,
+    Problem, ProductSection, Property, PropertyType, Severity, Start, Startup, System, Version,
 };

@@ -269,6 +269,33 @@ fn a_size_may_be_a_property() {
 }
 
 #[test]
+fn what_the_guest_may_ask_vmware_tools_for() {
+    let text = text("extraconfig.ovf");
+    let settings = |text: &str| -> Vec<(String, String)> {
+        let envelope = Envelope::parse(text).unwrap();
+        let found = envelope.systems()[0].guestinfo();
+        let pairs = found.iter();
+        pairs
+            .map(|one| (one.key.clone(), one.value.clone()))
+            .collect()
+    };
+    assert_eq!(settings(&text), []);
+    let more = text.replace(
+        "<vmw:ExtraConfig",
+        "<vmw:ExtraConfig vmw:key='guestinfo.a' vmw:value='1'/>
+         <vmw:ExtraConfig ovf:key='GuestInfo.B' ovf:value='2'/>
+         <vmw:ExtraConfig vmw:key='guestinfo.ovfEnv' vmw:value='old'/>
+         <vmw:ExtraConfig vmw:key='guestinfo.' vmw:value='x'/>
+         <vmw:ExtraConfig",
+    );
+    let expected = [("guestinfo.a", "1"), ("GuestInfo.B", "2")];
+    assert_eq!(
+        settings(&more),
+        expected.map(|(key, value)| (key.to_owned(), value.to_owned()))
+    );
+}
+
+#[test]
 fn texts_in_other_languages() {
     let bundle = text("bundle.ovf");
     let eula = |text: &str, locale: Option<&str>| {

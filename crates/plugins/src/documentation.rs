@@ -77,7 +77,7 @@ fn the_examples_pass_the_schema_of_fixup_toml() {
         assert!(validator.is_valid(&value), "{}", path.display());
         checked += 1;
     }
-    assert_eq!(checked, 5);
+    assert_eq!(checked, 6);
     let two = serde_json::json!({"id": "a", "summary": "b", "script": {"run": "x"}, "program": {"run": "x"}});
     assert!(!validator.is_valid(&two));
 }

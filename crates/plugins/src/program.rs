@@ -1,14 +1,15 @@
 //! A program on this host that is asked what to change: the protocol `refit/fixup/v1`.
 //!
 //! refit writes one line of JSON, the task. The program answers with lines of JSON: any number of
-//! questions about the guest's files, each of which gets one line back, and at last a verdict. It is
+//! questions about the guest, each of which gets one line back, and at last a verdict. It is
 //! the user's own choice of code and runs as the user; what it says of the guest is checked all the
 //! same, because it read a hostile guest. It is bounded in time and size, and killed with everything
 //! that it started when it is done or goes wrong.
 
-mod files;
+mod answers;
 mod process;
 pub(crate) mod protocol;
+mod registry;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -97,13 +98,13 @@ impl Program {
                     questions += 1;
                     ensure!(
                         questions <= QUESTIONS,
-                        "the program asked for more than {QUESTIONS} files and was stopped"
+                        "the program asked more than {QUESTIONS} questions and was stopped"
                     );
-                    let answer = serde_json::to_vec(&files::answer(guest, &question))?;
+                    let answer = serde_json::to_vec(&answers::answer(guest, &question))?;
                     given += answer.len();
                     ensure!(
                         given <= GIVEN,
-                        "the program asked for more than {} MiB of files and was stopped",
+                        "the program asked for more than {} MiB and was stopped",
                         GIVEN >> 20
                     );
                     process.send(answer);

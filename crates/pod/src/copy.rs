@@ -126,6 +126,7 @@ fn appliance(
         run.settings.target_name(),
         scratch,
         &ImageOptions::default(),
+        run.cancel,
     )?;
     Ok((Some(opened), input))
 }
@@ -157,7 +158,7 @@ fn own(
     // virt-v2v's overlays may be there.
     let scratch = scratch.join("own");
     fs::create_dir_all(&scratch).context("making a directory for overlays")?;
-    let overlays = opened.overlays(&scratch, &ImageOptions::default())?;
+    let overlays = opened.overlays(&scratch, &ImageOptions::default(), run.cancel)?;
     ensure!(
         overlays.len() == run.disks.len(),
         "the source has {} disks, and {} are mounted for the target",

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
+use refit_iso9660::{IsoFile, IsoImage};
 
-use crate::{Inf, IsoFile, IsoImage, Package};
+use crate::{Inf, Package};
 
 /// A directory tree of drivers has about 2,000 files.
 const MAX_FILES: usize = 100_000;

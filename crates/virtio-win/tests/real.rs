@@ -5,9 +5,8 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use refit_virtio_win::{
-    Arch, Choice, Inf, IsoImage, Package, ProductType, Refusal, Source, Windows, choose,
-};
+use refit_iso9660::IsoImage;
+use refit_virtio_win::{Arch, Choice, Inf, Package, ProductType, Refusal, Source, Windows, choose};
 
 fn testdata(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

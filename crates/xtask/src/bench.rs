@@ -4,6 +4,7 @@
 
 mod convert;
 mod fix;
+mod ova;
 mod pod;
 mod stopwatch;
 
@@ -24,19 +25,38 @@ pub enum Bench {
     Fix,
     /// `refit convert --engine refit` beside virt-v2v
     Convert,
+    /// `refit ova verify` of 4 GiB beside `sha256sum` (needs 8 GiB of space, of which 4 stay)
+    Ova,
     /// `refit pod` beside virt-v2v-in-place, virt-v2v-inspector and virt-customize, as Forklift's image runs them
     Pod,
 }
 
-/// `cargo xtask bench fix|convert|pod`
+/// `cargo xtask bench fix|convert|ova|pod`
 pub fn run_bench(bench: Bench) -> anyhow::Result<()> {
     setup::run_if_needed()?;
-    let site = Site::prepare()?;
     match bench {
-        Bench::Fix => fix::run(&site),
-        Bench::Convert => convert::run(&site),
-        Bench::Pod => pod::run(&site),
+        Bench::Fix => fix::run(&Site::prepare()?),
+        Bench::Convert => convert::run(&Site::prepare()?),
+        Bench::Ova => ova::measure(&release()?, &directory()?),
+        Bench::Pod => pod::run(&Site::prepare()?),
     }
+}
+
+/// The optimised build of refit.
+fn release() -> anyhow::Result<PathBuf> {
+    println!("building refit (release)");
+    run(cargo().args(["build", "--quiet", "--release", "--package", "refit-cli"]))?;
+    let refit = root().join("target/release/refit");
+    refit
+        .canonicalize()
+        .with_context(|| format!("finding {}", refit.display()))
+}
+
+/// The directory for everything that benchmarks make.
+fn directory() -> anyhow::Result<PathBuf> {
+    let dir = root().join("target/bench");
+    fs::create_dir_all(&dir).context("creating target/bench")?;
+    dir.canonicalize().context("finding target/bench")
 }
 
 const MAC: &str = "00:50:56:aa:bb:01";
@@ -55,12 +75,8 @@ struct Site {
 
 impl Site {
     fn prepare() -> anyhow::Result<Self> {
-        println!("building refit (release)");
-        run(cargo().args(["build", "--quiet", "--release", "--package", "refit-cli"]))?;
-        let refit = root().join("target/release/refit").canonicalize()?;
-        let dir = root().join("target/bench");
-        fs::create_dir_all(&dir).context("creating target/bench")?;
-        let dir = dir.canonicalize().context("finding target/bench")?;
+        let refit = release()?;
+        let dir = directory()?;
         let source = dir.join("source.img");
         if !source.exists() {
             println!("making a Debian 12 guest as it comes from VMware");

@@ -1,5 +1,8 @@
 //! Building the first-boot service of Windows guests.
 
+mod imports;
+mod wine32;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +12,7 @@ use anyhow::{Context as _, ensure};
 use crate::process::{cargo, root, run};
 use crate::setup;
 
-/// Debian's compiler: it knows Windows, and its programs run on Windows 7.
+/// Debian's compiler: it knows Windows.
 const RUSTC: &str = "/usr/bin/rustc";
 /// The architectures, as Rust and refit call them.
 pub const ARCHITECTURES: [&str; 2] = ["x86_64", "i686"];
@@ -57,6 +60,8 @@ fn build_into(out: &Path) -> anyhow::Result<Vec<PathBuf>> {
             ])
             // One unit: the order in which several end would show.
             .args(["-C", "codegen-units=1"])
+            // Of the standard library only what is used, so that nothing else is asked of Windows.
+            .args(["-C", "lto=fat"])
             .args(["-C", &format!("linker={arch}-w64-mingw32-gcc")])
             .args([
                 "-C",
@@ -64,6 +69,7 @@ fn build_into(out: &Path) -> anyhow::Result<Vec<PathBuf>> {
                 "-C",
                 "link-arg=-static",
             ])
+            .args(versions(arch))
             .args(["--deny", "warnings"])
             .arg(format!(
                 "--remap-path-prefix={}=/refit/firstboot",
@@ -72,12 +78,27 @@ fn build_into(out: &Path) -> anyhow::Result<Vec<PathBuf>> {
             .arg("-o")
             .arg(staged.path().join(&name))
             .arg("src/main.rs"))?;
+        imports::check(arch, &staged.path().join(&name))?;
         let path = out.join(&name);
         fs::rename(staged.path().join(&name), &path)
             .with_context(|| format!("writing {}", path.display()))?;
         built.push(path);
     }
     Ok(built)
+}
+
+/// Linker's arguments for the oldest Windows in the headers: a program that asks for a newer one is not started.
+fn versions(arch: &str) -> Vec<String> {
+    let (major, minor) = imports::oldest(arch);
+    ["os", "subsystem"]
+        .iter()
+        .flat_map(|what| {
+            [
+                format!("-Clink-arg=-Wl,--major-{what}-version={major}"),
+                format!("-Clink-arg=-Wl,--minor-{what}-version={minor}"),
+            ]
+        })
+        .collect()
 }
 
 /// The tests of its pure part, its lints, and that two builds in two places give the same bytes.
@@ -104,6 +125,7 @@ pub fn test() -> anyhow::Result<()> {
 
 /// Builds twice, in two places, and compares.
 pub fn test_build() -> anyhow::Result<()> {
+    wine32::fetch()?;
     build()?;
     let second = tempfile::tempdir()?;
     let first = root().join("target/firstboot");

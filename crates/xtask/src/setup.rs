@@ -332,7 +332,7 @@ fn enable_backports() -> anyhow::Result<bool> {
 }
 
 /// Where this machine's apt gets a suite's packages from, if it does.
-fn mirror(origin: &str, codename: &str) -> anyhow::Result<Option<String>> {
+pub fn mirror(origin: &str, codename: &str) -> anyhow::Result<Option<String>> {
     let found = capture(Command::new("apt-get").args([
         "indextargets",
         "--format",

@@ -104,7 +104,7 @@ const ALONE: [&str; 1] = ["crates/v2v: real"];
 
 /// The programs of tests that start machines. Those that take longest come first, so that in the
 /// end no lane waits long for the other.
-const LONGEST_FIRST: [&str; 14] = [
+const LONGEST_FIRST: [&str; 15] = [
     "matrix",
     "appliance",
     "pod",
@@ -115,6 +115,7 @@ const LONGEST_FIRST: [&str; 14] = [
     "boot",
     "pod_interrupt",
     "interrupt",
+    "collection",
     "pod_commands",
     "convert",
     "fix",
@@ -207,6 +208,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("refit-v2v", &["refit-image", "refit-machine"]),
     ("refit-kubevirt", &["refit-machine"]),
     ("refit-ovf", &["refit-iso9660", "refit-machine"]),
+    ("refit-virtio-win", &["refit-iso9660"]),
     ("refit-boot", &["refit-image", "refit-machine"]),
     (
         "refit-rules",

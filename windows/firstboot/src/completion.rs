@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::actions::files;
 use crate::boot::End;
 use crate::folder::Folder;
 use crate::schedule::Schedule;
@@ -62,11 +63,8 @@ fn remove(folder: &Folder, as_service: bool) {
     }
     for name in ["files", "tasks"] {
         let path = folder.file(name);
-        match fs::remove_dir_all(&path) {
-            Err(error) if path.exists() => {
-                folder.log(&format!("{} cannot be removed: {error}", path.display()));
-            }
-            _ => {}
+        if let Err(error) = files::remove_tree(&path, &mut 0) {
+            folder.log(&format!("cannot be removed: {error}"));
         }
     }
     for name in ["attempt.out", "state.new", "state.bad", "state"] {
@@ -82,13 +80,10 @@ fn remove_program(folder: &Folder) {
         Ok(program) => program,
         _ => return,
     };
-    let same = |a: &Path, b: &Path| match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => false,
-    };
+    let plain = |path: &Path| path.to_string_lossy().to_lowercase();
     if !program
         .parent()
-        .map_or(false, |parent| same(parent, folder.path()))
+        .map_or(false, |parent| plain(parent) == plain(folder.path()))
     {
         return;
     }

@@ -1,14 +1,18 @@
-//! The first-boot service of Windows guests, and `rhsrvany.exe` for virt-v2v.
+//! The first-boot service of Windows guests, `rhsrvany.exe` for virt-v2v, and a stand-in for VMware Tools.
 //!
 //! `README.md` says what it does and when, `TASKS.md` what it can be told. The pure part (tasks, their
 //! order, the plan for a network interface) is tested on any system; the rest is Windows.
 #![cfg_attr(not(windows), allow(dead_code, unused_imports))]
 
 mod clock;
+mod guestinfo;
+mod inf;
 mod layout;
 mod mac;
 mod netplan;
+mod netregistry;
 mod schedule;
+mod srwlock;
 mod state;
 mod task;
 mod vars;

@@ -6,13 +6,14 @@ use std::time::Duration;
 use crate::boot::{self, End, Options};
 use crate::folder::Folder;
 use crate::win32::service;
-use crate::{attempt, rhsrvany};
+use crate::{attempt, guestinfo, rhsrvany};
 
 const USAGE: &str = "usage: refit-firstboot service
        refit-firstboot run FOLDER [--settle SECONDS] [--peer SECONDS] [--pause SECONDS]
        refit-firstboot check FILE...
        refit-firstboot -s NAME [-c COMMAND] [-p DIRECTORY] install
        refit-firstboot -s NAME uninstall
+       vmtoolsd --cmd COMMAND (under this name: a stand-in for VMware Tools)
 
 run: one boot in the console, on the folder above tasks; exit code 0 done, 1 some tasks
 failed, 3010 the service would restart the machine now, 2 interrupted";
@@ -36,6 +37,12 @@ pub fn run(arguments: &[String]) -> i32 {
     if stem.as_deref() == Some(rhsrvany::PROGRAM) || rest.first().map(String::as_str) == Some("-s")
     {
         return rhsrvany::run(rest);
+    }
+    if let Some(tool) = stem
+        .as_deref()
+        .filter(|stem| guestinfo::PROGRAMS.contains(stem))
+    {
+        return guestinfo::run(tool, rest);
     }
     let words: Vec<&str> = rest.iter().map(String::as_str).collect();
     match words.as_slice() {

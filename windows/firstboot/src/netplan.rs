@@ -71,12 +71,12 @@ fn add_or_set(what: &str, context: &str) -> Change {
     }
 }
 
-fn set(key: String, name: &str, data: Data) -> Change {
-    Change::Registry(Edit::Set {
+fn set(key: String, name: &str, data: Data) -> Edit {
+    Edit::Set {
         key,
         name: name.to_owned(),
         data,
-    })
+    }
 }
 
 fn metric(gateway: &Gateway, word: &str) -> String {
@@ -88,7 +88,10 @@ fn metric(gateway: &Gateway, word: &str) -> String {
 /// The changes that lead from `have` to `want`, in order. Registry values come first: netsh makes the
 /// system read them.
 pub fn plan(want: &Network, have: &Interface) -> Vec<Change> {
-    let mut changes = registry_values(want, have);
+    let mut changes: Vec<Change> = registry_values(want, &have.guid)
+        .into_iter()
+        .map(Change::Registry)
+        .collect();
     ipv4(want, have, &mut changes);
     ipv6(want, have, &mut changes);
     for route in &want.routes {
@@ -110,8 +113,9 @@ pub fn plan(want: &Network, have: &Interface) -> Vec<Change> {
     changes
 }
 
-fn registry_values(want: &Network, have: &Interface) -> Vec<Change> {
-    let interface = format!("{TCPIP}\\Interfaces\\{}", have.guid);
+/// What netsh does not set, or not on every Windows.
+pub fn registry_values(want: &Network, guid: &str) -> Vec<Edit> {
+    let interface = format!("{TCPIP}\\Interfaces\\{guid}");
     let mut changes = Vec::new();
     if let Some(suffix) = &want.dns_suffix {
         changes.push(set(interface.clone(), "Domain", Data::Sz(suffix.clone())));
@@ -125,7 +129,7 @@ fn registry_values(want: &Network, have: &Interface) -> Vec<Change> {
         changes.push(set(TCPIP.to_owned(), "SearchList", list));
     }
     if let Some(netbios) = want.netbios {
-        let key = format!("{NETBT}\\Tcpip_{}", have.guid);
+        let key = format!("{NETBT}\\Tcpip_{guid}");
         changes.push(set(key, "NetbiosOptions", Data::Dword(netbios as u32)));
     }
     changes
@@ -286,58 +290,6 @@ fn link(want: &Network, have: &Interface, changes: &mut Vec<Change>) {
             required: false,
         });
     }
-}
-
-/// The registry values that mean the same IPv4 settings, for when netsh cannot set them. They take
-/// effect when the machine starts.
-pub fn ipv4_values(want: &Network, guid: &str) -> Vec<Edit> {
-    let key = format!("{TCPIP}\\Interfaces\\{guid}");
-    let value = |name: &str, data| Edit::Set {
-        key: key.clone(),
-        name: name.to_owned(),
-        data,
-    };
-    let mut edits = Vec::new();
-    let addresses = of_family(&want.addresses, true);
-    if !addresses.is_empty() {
-        let list =
-            |text: &dyn Fn(&Prefix) -> String| Data::MultiSz(addresses.iter().map(text).collect());
-        edits.push(value("EnableDHCP", Data::Dword(0)));
-        edits.push(value(
-            "IPAddress",
-            list(&|prefix| prefix.address.to_string()),
-        ));
-        edits.push(value(
-            "SubnetMask",
-            list(&|prefix| prefix.mask().to_string()),
-        ));
-    } else if want.dhcp4 == Some(true) {
-        edits.push(value("EnableDHCP", Data::Dword(1)));
-    }
-    let gateways: Vec<&Gateway> = want
-        .gateways
-        .iter()
-        .filter(|gateway| gateway.address.is_ipv4())
-        .collect();
-    if !gateways.is_empty() {
-        let addresses = gateways.iter().map(|gateway| gateway.address.to_string());
-        let metrics = gateways
-            .iter()
-            .map(|gateway| gateway.metric.unwrap_or(0).to_string());
-        edits.push(value("DefaultGateway", Data::MultiSz(addresses.collect())));
-        edits.push(value(
-            "DefaultGatewayMetric",
-            Data::MultiSz(metrics.collect()),
-        ));
-    }
-    let dns: Vec<String> = of_ip_family(&want.dns, true)
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    if !dns.is_empty() {
-        edits.push(value("NameServer", Data::Sz(dns.join(","))));
-    }
-    edits
 }
 
 /// What the registry says of an earlier interface.
@@ -574,37 +526,6 @@ mod tests {
             ["interface|ipv4|set|address|name=7|source=dhcp"]
         );
         assert_eq!(plan(&network(|_| ()), &have), []);
-    }
-
-    #[test]
-    fn registry_in_place_of_netsh() {
-        let want = network(|n| {
-            n.addresses = vec!["192.0.2.10/20".parse().unwrap()];
-            n.gateways = vec!["192.0.2.1".parse().unwrap()];
-            n.dns = vec!["192.0.2.53".parse().unwrap(), "192.0.2.54".parse().unwrap()];
-        });
-        let multi = |text: &str| Data::MultiSz(vec![text.into()]);
-        let values: Vec<(String, Data)> = ipv4_values(&want, GUID)
-            .into_iter()
-            .map(|edit| match edit {
-                Edit::Set { name, data, .. } => (name, data),
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        assert_eq!(
-            values,
-            [
-                ("EnableDHCP".into(), Data::Dword(0)),
-                ("IPAddress".into(), multi("192.0.2.10")),
-                ("SubnetMask".into(), multi("255.255.240.0")),
-                ("DefaultGateway".into(), multi("192.0.2.1")),
-                ("DefaultGatewayMetric".into(), multi("0")),
-                (
-                    "NameServer".into(),
-                    Data::Sz("192.0.2.53,192.0.2.54".into())
-                ),
-            ]
-        );
     }
 
     fn earlier() -> Earlier {

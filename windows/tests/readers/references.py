@@ -111,11 +111,22 @@ def references(root):
     tree = Tree(root)
     found = set()
 
+    users = []
+    for place in ("Users", "Profiles", "Documents and Settings"):
+        for folder_name, _, names in os.walk(os.path.join(root, place)):
+            for name in names:
+                file = os.path.join(folder_name, name)
+                if name.lower() == "ntuser.dat" and open(file, "rb").read(4) == b"regf":
+                    users.append((os.path.relpath(file, root), read(file)))
+    default = os.path.join(folder, "DEFAULT")
+    if os.path.exists(default):
+        users.append(("DEFAULT", read(default)))
+
     select = system["select"]
     sets = {struct.unpack("<I", select[name][1])[0] for name in ("current", "default", "lastknowngood")}
     roots = [f"controlset{number:03}" for number in sorted(sets) if number]
 
-    for hive, keys in (("SYSTEM", system), ("SOFTWARE", software)):
+    for hive, keys in (("SYSTEM", system), ("SOFTWARE", software), *users):
         for path, values in keys.items():
             # Where a package came from is no reference, and other control sets do not boot.
             if path.startswith("driverdatabase") or "appcompat" in path:
@@ -131,6 +142,24 @@ def references(root):
     def subkeys(keys, path):
         start = path.lower() + "\\"
         return {key[len(start) :].split("\\")[0] for key in keys if key.startswith(start)}
+
+    # A drive of a provider that is not there, and a choice of a handler that is not.
+    providers = {
+        texts(values, "name")[0].lower()
+        for path, values in system.items()
+        if path.endswith("\\networkprovider") and texts(values, "name")
+    } | {"microsoft windows network"}
+    handlers = subkeys(software, "classes")
+    for hive, keys in users:
+        for path, values in keys.items():
+            if re.fullmatch(r"network\\.", path):
+                for name in texts(values, "providername"):
+                    if name.lower() not in providers:
+                        found.add(f"{hive}: {path}: provider {name}")
+            if path.endswith("\\userchoice"):
+                for name in texts(values, "progid"):
+                    if "." in name and name.lower() not in handlers:
+                        found.add(f"{hive}: {path}: handler {name}")
 
     classes = set()
     for view in ("classes", "classes\\wow6432node"):

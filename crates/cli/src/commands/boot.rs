@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use refit_boot::{AccelChoice, BootReport, Login, NicSpec, Options};
 
 use super::guest;
-use crate::args::{Accel, BootArgs, Firmware};
+use crate::args::{Accel, BootArgs, CdromBus, Firmware};
 use crate::interrupt::Interrupt;
 use crate::output::{Exit, Output, UsageError};
 use crate::progress::Progress;
@@ -46,6 +46,10 @@ fn options(args: &BootArgs) -> anyhow::Result<Options> {
     let mut options = Options::new(disks);
     options.image.allow_outside = args.allow_outside;
     options.cdrom.clone_from(&args.cdrom);
+    options.cdrom_bus = match args.cdrom_bus {
+        CdromBus::Sata => refit_machine::CdromBus::Sata,
+        CdromBus::Scsi => refit_machine::CdromBus::Scsi,
+    };
     if !args.nic.is_empty() {
         options.nics = args
             .nic

@@ -1,5 +1,7 @@
 //! `refit convert`
 
+mod collection;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -37,6 +39,7 @@ pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow
             system: args.system.clone(),
             answers,
             policy,
+            skip_verification: args.no_verify,
         },
         nics: request.nics.clone(),
         job: Job {
@@ -50,24 +53,27 @@ pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow
     let token = cancel.clone();
     interrupt.on_raise(move || token.cancel());
     let progress = Progress::new();
-    let conversion = guest::with_settings(
-        &args.open,
-        disks::Options {
-            image: disks::ImageOptions {
-                allow_outside: args.allow_outside,
-            },
-            ..disks::Options::default()
+    let disks = disks::Options {
+        image: disks::ImageOptions {
+            allow_outside: args.allow_outside,
         },
-        false,
-        interrupt,
-        |settings| {
-            // The disks that are committed to are this run's own: stopping in the middle of it harms
-            // nobody.
-            refit_convert::convert(&options, &tools, settings, &cancel, &mut |stage| {
-                show(&progress, &stage)
-            })
-        },
-    )?
+        ..disks::Options::default()
+    };
+    let mut shown = |stage| show(&progress, &stage);
+    // The disks that are committed to are this run's own: stopping in the middle of it harms nobody.
+    if refit_convert::is_collection(&options.v2v.input, &options.appliance)? {
+        collection::check(args)?;
+        let converted = guest::with_settings(&args.open, disks, false, interrupt, |settings| {
+            refit_convert::convert_collection(
+                &options, &tools, settings, &cancel, &advise, &mut shown,
+            )
+        })??;
+        progress.finish();
+        return collection::end(&converted, &args.input, output, interrupt);
+    }
+    let conversion = guest::with_settings(&args.open, disks, false, interrupt, |settings| {
+        refit_convert::convert(&options, &tools, settings, &cancel, &mut shown)
+    })?
     .map_err(advise)?;
     progress.finish();
     output.print(&conversion, || text(&conversion))?;
@@ -130,8 +136,8 @@ fn input(args: &ConvertArgs) -> anyhow::Result<Input> {
         _ => InputKind::Disk,
     });
     let answered = answers::any(&args.answers, answers::Single::from(&args.properties));
-    if (args.system.is_some() || answered) && kind != InputKind::Ova {
-        let rule = "--system, --configuration, --values and --property are for OVAs";
+    if (args.system.is_some() || args.no_verify || answered) && kind != InputKind::Ova {
+        let rule = "--system, --no-verify, --configuration, --values and --property are for OVAs";
         return Err(UsageError(rule.to_owned()).into());
     }
     if args.format.is_some() && kind != InputKind::Disk {
@@ -179,6 +185,19 @@ fn show(progress: &Progress, stage: &Stage) {
             let bytes = total / 100 * u64::from(*percent);
             progress.copy(*disk, *disks, *percent, Some(bytes), Some(*total));
         }
+        Stage::System { id, number, count } => {
+            let id = crate::render::printable(id);
+            progress.note(&format!("Machine {number} of {count}: {id}"));
+        }
+        Stage::Verify { done, total } => {
+            // What takes no time needs no bar.
+            if *total > 64 << 20 {
+                let percent = done.saturating_mul(100).checked_div(*total).unwrap_or(100);
+                let percent = u8::try_from(percent).unwrap_or(100);
+                progress.bytes("Verifying", percent, Some(*done), Some(*total));
+            }
+        }
+        Stage::Unpack => progress.phase("Unpacking disks"),
         Stage::Fallback(why) => progress.note(&format!("{why}")),
         Stage::Fixups(step) => progress.phase(guest::phase(*step)),
         Stage::Package => progress.phase("Describing the machine"),

@@ -47,6 +47,19 @@ pub(super) fn facts(windows: &WindowsFacts, line: &mut dyn FnMut(&str, Option<St
             .then(|| "on: shutting it down may hibernate it".to_owned()),
     );
     line("WinRE", windows.winre.as_ref().map(ToString::to_string));
+    line(
+        "boots from",
+        windows.esp.as_ref().map(|esp| {
+            let mut text = esp.device.clone();
+            if !esp.fallback {
+                text.push_str(", which a machine without the old one's boot entries does not find");
+            }
+            if esp.no_graphics {
+                text.push_str("; graphics are switched off (graphicsmodedisabled)");
+            }
+            text
+        }),
+    );
     line("read-only", windows.unwritable.clone());
     for problem in &windows.unreadable {
         line("problem", Some(problem.clone()));

@@ -13,7 +13,7 @@ use crate::guest::Guest;
 use crate::path::{GuestPath, same_name};
 use crate::registry::HiveName;
 
-use super::Facts;
+use super::{Facts, Hints};
 
 /// Directories that setup installs Windows in: since XP, and before.
 const SYSTEM_ROOTS: [&str; 2] = ["/Windows", "/WINNT"];
@@ -70,9 +70,23 @@ pub struct WindowsFacts {
     /// Why the root file system cannot be written to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unwritable: Option<String>,
+    /// The EFI system partition that it boots from. Its files are not in the guest's tree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub esp: Option<WindowsEsp>,
     /// Hives that could not be read, with the reasons.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<String>,
+}
+
+/// An EFI system partition with Windows' boot manager.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct WindowsEsp {
+    /// The appliance's name for it.
+    pub device: String,
+    /// Whether it has `EFI/Boot/boot*.efi`, which firmware without entries of its own starts: a new machine's.
+    pub fallback: bool,
+    /// Whether the loader that starts by itself must not use graphics (`graphicsmodedisabled`).
+    pub no_graphics: bool,
 }
 
 impl WindowsFacts {
@@ -168,11 +182,12 @@ pub(super) fn collect(
     guest: &mut Guest<'_>,
     facts: &mut Facts,
     system_root: GuestPath,
-    unwritable: Option<String>,
+    hints: &Hints,
 ) -> anyhow::Result<()> {
     let mut windows = WindowsFacts {
         system_root,
-        unwritable,
+        unwritable: hints.unwritable.clone(),
+        esp: hints.windows_esp.clone(),
         ..WindowsFacts::default()
     };
     // The guest finds its hives by the facts.

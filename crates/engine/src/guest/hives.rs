@@ -26,6 +26,14 @@ pub(super) struct OpenedHive {
     logs: Vec<GuestPath>,
 }
 
+/// Whether `path` is below `root`, without regard to case.
+fn is_below(path: &GuestPath, root: &GuestPath) -> bool {
+    let (path, root) = (path.as_bytes(), root.as_bytes());
+    path.get(..root.len()).is_some_and(|start| {
+        start.eq_ignore_ascii_case(root) && path.get(root.len()) == Some(&b'/')
+    })
+}
+
 impl Guest<'_> {
     /// A hive of the registry, with the planned changes in it; `None` if the guest has no such hive. It is
     /// read once. One that Windows left with changes in its transaction logs alone is shown with these
@@ -49,22 +57,43 @@ impl Guest<'_> {
         }
     }
 
-    /// The hives of users (`NTUSER.DAT`) in the usual places of profiles, that of new users among them.
+    /// The hives of users (`NTUSER.DAT`): those in the usual places of profiles, that of new users among them, and
+    /// those that Windows' list of profiles has elsewhere on the system's drive. Not those of services.
     ///
     /// # Errors
     /// If the guest cannot be read.
     pub fn user_hives(&self) -> anyhow::Result<Vec<HiveName>> {
+        let mut profiles = Vec::new();
+        for place in PROFILES {
+            let place = GuestPath::from(place);
+            let names = self.list(&place)?.into_iter();
+            profiles.extend(names.map(|profile| place.join(profile.name)));
+        }
+        profiles.extend(self.listed_profiles());
         let mut found = Vec::new();
-        for profiles in PROFILES {
-            let profiles = GuestPath::from(profiles);
-            for profile in self.list(&profiles)? {
-                let hive = profiles.join(&profile.name).join("NTUSER.DAT");
-                let real = self.regular_file(&hive)?.map(HiveName::User);
-                // Some profiles are links to others.
-                found.extend(real.filter(|hive| !found.contains(hive)));
-            }
+        for profile in profiles {
+            let hive = profile.join("NTUSER.DAT");
+            let real = self.regular_file(&hive)?.map(HiveName::User);
+            // Some profiles are links to others.
+            found.extend(real.filter(|hive| !found.contains(hive)));
         }
         Ok(found)
+    }
+
+    /// Profiles outside Windows' own directory that `SOFTWARE` lists. Without that hive there are none.
+    fn listed_profiles(&self) -> Vec<GuestPath> {
+        let (Some(windows), Ok(Some(software))) =
+            (&self.facts.windows, self.hive(&HiveName::Software))
+        else {
+            return Vec::new();
+        };
+        let list = software.key("Microsoft\\Windows NT\\CurrentVersion\\ProfileList");
+        let profiles = list.iter().flat_map(|list| list.subkeys());
+        profiles
+            .filter_map(|profile| profile.value("ProfileImagePath")?.as_str())
+            .filter_map(|path| windows.guest_path(&path))
+            .filter(|path| !is_below(path, &windows.system_root))
+            .collect()
     }
 
     /// Lays a change of the registry over the view; whether it makes a difference.

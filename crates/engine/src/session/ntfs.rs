@@ -1,9 +1,21 @@
-//! Whether an NTFS volume may be written to.
+//! NTFS volumes: whether one may be written to, and what it says of itself.
 //!
 //! Asked to mount one that may not, ntfs-3g mounts it read-only and says so to nobody; what is written later
 //! fails.
 
+mod volume;
+
 use refit_guestfs::Handle;
+
+pub(super) use volume::Volume;
+
+/// What the volume on `device` says of itself; `None` if it is no NTFS. It need not be mounted.
+pub(super) fn volume(handle: &Handle, device: &str) -> Option<Volume> {
+    volume::read(&mut |offset, length| {
+        let count = u32::try_from(length).ok()?;
+        handle.pread_device(device, count, offset).ok()
+    })
+}
 
 /// Why the file system on `device` must not be written to, and what the user can do; `None` if it may, or is no
 /// NTFS. It is not mounted.

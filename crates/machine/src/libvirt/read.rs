@@ -1,7 +1,7 @@
 //! Domain XML to [`Machine`].
 
 use crate::xml::{self, Element};
-use crate::{Chipset, Disk, Firmware, Machine, Nic, XmlError, uuid};
+use crate::{CdromBus, Chipset, Disk, Firmware, Machine, Nic, XmlError, uuid};
 
 /// Largest document that is read, in bytes.
 pub const MAX_SIZE: u64 = 16 << 20;
@@ -66,6 +66,8 @@ pub fn parse(xml: &str) -> Result<Machine, DomainError> {
         tpm: domain.at(&["devices", "tpm"]).is_some(),
         disks: disks(&domain),
         nics: nics(&domain),
+        // What is in the source's drives is not carried over.
+        cdrom: CdromBus::default(),
     })
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use quick_xml::escape::escape;
 
-use crate::{Chipset, DEFAULT_MEMORY, Firmware, Machine, Nic};
+use crate::{CdromBus, Chipset, DEFAULT_MEMORY, Firmware, Machine, Nic};
 
 /// Defines a machine for KVM, as `virsh define` takes it.
 ///
@@ -20,7 +20,8 @@ pub fn write(machine: &Machine) -> String {
     write_with_cdroms(machine, &[])
 }
 
-/// The same with CD-ROM drives on SATA, an ISO image in each, after the disks. They are not booted from.
+/// The same with CD-ROM drives, an ISO image in each, after the disks, on the bus that [`Machine::cdrom`] names.
+/// They are not booted from.
 #[must_use]
 pub fn write_with_cdroms(machine: &Machine, cdroms: &[String]) -> String {
     let mut xml = Xml::default();
@@ -213,7 +214,10 @@ fn disks(xml: &mut Xml, machine: &Machine, cdroms: &[String]) {
         xml.empty("source", &[("file", path)]);
         let target = format!("sd{}", letters(other));
         other += 1;
-        xml.empty("target", &[("dev", &target), ("bus", "sata")]);
+        xml.empty(
+            "target",
+            &[("dev", &target), ("bus", machine.cdrom.as_str())],
+        );
         xml.empty("readonly", &[]);
         xml.close("disk");
     }
@@ -221,7 +225,7 @@ fn disks(xml: &mut Xml, machine: &Machine, cdroms: &[String]) {
         .disks
         .iter()
         .any(|disk| disk.bus.as_deref() == Some("scsi"));
-    if has_scsi {
+    if has_scsi || (machine.cdrom == CdromBus::Scsi && !cdroms.is_empty()) {
         // libvirt's default controller is an LSI that no current guest has a driver for.
         xml.empty(
             "controller",
@@ -376,6 +380,19 @@ mod tests {
         }
         assert!(!cdrom.contains("boot order"));
         assert!(!write(&machine).contains("cdrom"));
+        assert!(!xml.contains("virtio-scsi"), "{xml}");
+        let machine = Machine {
+            cdrom: CdromBus::Scsi,
+            ..machine
+        };
+        let xml = write_with_cdroms(&machine, &["/e.iso".to_owned()]).replace('\'', "\"");
+        for line in [
+            r#"<target dev="sdb" bus="scsi"/>"#,
+            r#"<controller type="scsi" index="0" model="virtio-scsi"/>"#,
+        ] {
+            assert!(xml.contains(line), "{line} in {xml}");
+        }
+        assert!(!write(&machine).contains("virtio-scsi"));
     }
     use crate::Disk;
     use crate::libvirt::parse;

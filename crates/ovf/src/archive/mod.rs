@@ -9,6 +9,7 @@ pub mod name;
 mod package;
 mod tar;
 mod text;
+mod unpack;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -22,6 +23,7 @@ use crate::descriptor::Severity;
 pub use error::ArchiveError;
 pub(crate) use package::check_sizes;
 pub use package::{Kind, Package, PackageError};
+pub use unpack::{UnpackError, is_gzip, unpack};
 
 /// Members of an archive and files of a directory that are looked at.
 pub const MAX_ENTRIES: usize = 10_000;

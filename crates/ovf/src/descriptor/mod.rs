@@ -15,6 +15,7 @@ mod problem;
 mod product;
 mod properties_read;
 mod references;
+mod start;
 mod strings;
 mod systems;
 pub(crate) mod units;
@@ -29,4 +30,5 @@ pub use model::{
 pub use parse::{DescriptorError, MAX_SIZE};
 pub use problem::{Place, Problem, Severity};
 pub use product::{ConfigurationValue, ProductSection, Property, PropertyType};
+pub use start::Start;
 pub use strings::LoadBundle;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{HardwareSection, Place, Problem, ProductSection};
+use super::{HardwareSection, Place, Problem, ProductSection, Setting};
 
 /// A whole descriptor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -346,6 +346,31 @@ pub enum ChoiceError {
         /// What there is.
         configurations: Vec<String>,
     },
+}
+
+impl System {
+    /// The devices that are used where there are alternatives: VMware's, for the guest was made there, else the
+    /// first.
+    #[must_use]
+    pub fn hardware_section(&self) -> Option<&HardwareSection> {
+        super::hardware::section(self)
+    }
+
+    /// What the guest could ask VMware Tools for beside the OVF environment: `vmw:ExtraConfig` of keys that start
+    /// with `guestinfo.`, in any case. The environment itself is not among them, whatever was left in there.
+    #[must_use]
+    pub fn guestinfo(&self) -> Vec<&Setting> {
+        let section = self.hardware_section();
+        let settings = section.map_or(&[][..], |section| section.extra_config.as_slice());
+        settings
+            .iter()
+            .filter(|setting| {
+                let key = setting.key.to_ascii_lowercase();
+                key.strip_prefix("guestinfo.")
+                    .is_some_and(|rest| !rest.is_empty() && rest != "ovfenv")
+            })
+            .collect()
+    }
 }
 
 impl Envelope {

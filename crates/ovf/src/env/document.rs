@@ -113,7 +113,7 @@ fn section(text: &mut String, outer: usize, inner: usize, properties: &[Assigned
 /// double quotes it needs no escape, and readers by line would see one. Line breaks and tabs become
 /// references, for a parser turns them into blanks otherwise, and one property must stay on one line.
 /// Characters that XML has no form for are dropped; values with such were refused before.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

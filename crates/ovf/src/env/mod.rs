@@ -7,8 +7,10 @@
 
 mod adapters;
 mod document;
+mod guestinfo;
 mod medium;
 
 pub use adapters::{Adapter, ParseAdapterError};
 pub use document::{Environment, Platform, document};
-pub use medium::{FILE, LABEL, medium};
+pub use guestinfo::guestinfo;
+pub use medium::{FILE, GUESTINFO_FILE, LABEL, medium, medium_with};

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use crate::archive::name::{self, Href};
 use crate::archive::{ArchiveError, Member, Package, check_sizes};
-use crate::descriptor::{Compression, Envelope, Severity};
+use crate::descriptor::{Compression, Envelope, File, Severity};
 
 pub use certificate::Signature;
 pub use manifest::Algorithm;
@@ -41,13 +41,7 @@ pub fn verify(
     progress: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<Report, ArchiveError> {
     let start = Instant::now();
-    let mut check = Check {
-        package,
-        report: Report::new(package.path()),
-        jobs: Vec::new(),
-        index: HashMap::new(),
-        referenced: HashSet::new(),
-    };
+    let mut check = Check::new(package, false);
     for note in package.notes() {
         check
             .report
@@ -55,24 +49,42 @@ pub fn verify(
     }
     let manifest = check.manifest()?;
     let envelope = check.envelope();
-    check.add(package.descriptor());
-    if let Some(envelope) = &envelope {
-        check.references(envelope);
+    let files = envelope.iter().flat_map(|envelope| &envelope.files);
+    check.run(
+        envelope.as_ref(),
+        &files.collect::<Vec<_>>(),
+        manifest.as_ref(),
+        cas,
+        progress,
+    )?;
+    Ok(check.result(start))
+}
+
+/// Verifies what a conversion is about to use: the descriptor, these files of it, and the signature. Nothing else
+/// of the package is read or missed, and what is wrong in the descriptor's text is not said again. Without a
+/// manifest there is nothing to compare with, and no file is read.
+///
+/// # Errors
+///
+/// As [`verify`].
+pub fn verify_files(
+    package: &Package,
+    envelope: &Envelope,
+    files: &[&File],
+    progress: &mut dyn FnMut(u64, u64) -> bool,
+) -> Result<Report, ArchiveError> {
+    let start = Instant::now();
+    let mut check = Check::new(package, true);
+    if let Some(manifest) = check.manifest()? {
+        check.run(Some(envelope), files, Some(&manifest), &[], progress)?;
     }
-    if let Some(manifest) = &manifest {
-        check.listed(manifest);
-    }
-    check.signature(manifest.as_ref(), cas)?;
-    let outcomes = pass::run(&check.jobs, progress)?;
-    check.finish(outcomes, envelope.as_ref(), manifest.as_ref());
-    let is_wrong = |finding: &Finding| finding.severity == Severity::Error;
-    check.report.ok = !check.report.findings.iter().any(is_wrong);
-    check.report.seconds = start.elapsed().as_secs_f64();
-    Ok(check.report)
+    Ok(check.result(start))
 }
 
 struct Check<'p> {
     package: &'p Package,
+    /// Whether only chosen files count, and not all that the manifest names.
+    chosen: bool,
     report: Report,
     jobs: Vec<Job>,
     /// Index of each member in `jobs`.
@@ -80,7 +92,46 @@ struct Check<'p> {
     referenced: HashSet<String>,
 }
 
-impl Check<'_> {
+impl<'p> Check<'p> {
+    fn new(package: &'p Package, chosen: bool) -> Self {
+        Self {
+            package,
+            chosen,
+            report: Report::new(package.path()),
+            jobs: Vec::new(),
+            index: HashMap::new(),
+            referenced: HashSet::new(),
+        }
+    }
+
+    fn run(
+        &mut self,
+        envelope: Option<&Envelope>,
+        files: &[&File],
+        manifest: Option<&Manifest>,
+        cas: &[&Path],
+        progress: &mut dyn FnMut(u64, u64) -> bool,
+    ) -> Result<(), ArchiveError> {
+        self.add(self.package.descriptor());
+        if let Some(envelope) = envelope {
+            self.references(envelope, files);
+        }
+        if let Some(manifest) = manifest {
+            self.listed(manifest);
+        }
+        self.signature(manifest, cas)?;
+        let outcomes = pass::run(&self.jobs, progress)?;
+        self.finish(outcomes, envelope, manifest);
+        Ok(())
+    }
+
+    fn result(mut self, start: Instant) -> Report {
+        let is_wrong = |finding: &Finding| finding.severity == Severity::Error;
+        self.report.ok = !self.report.findings.iter().any(is_wrong);
+        self.report.seconds = start.elapsed().as_secs_f64();
+        self.report
+    }
+
     fn manifest(&mut self) -> Result<Option<Manifest>, ArchiveError> {
         let Some(member) = self.package.manifest() else {
             self.report.warn(
@@ -149,13 +200,16 @@ impl Check<'_> {
         index
     }
 
-    fn references(&mut self, envelope: &Envelope) {
+    fn references(&mut self, envelope: &Envelope, files: &[&File]) {
         let disks: HashSet<&str> = envelope
             .disks
             .iter()
             .filter_map(|disk| disk.file.as_deref())
             .collect();
         for (number, file) in envelope.files.iter().enumerate() {
+            if !files.iter().any(|one| one.id == file.id) {
+                continue;
+            }
             // What the descriptor must not name was said of the descriptor.
             if !matches!(name::classify(&file.href), Ok(Href::Inside(_))) {
                 continue;
@@ -191,11 +245,15 @@ impl Check<'_> {
     /// What the manifest names is digested, and it must name all that belongs to the appliance.
     fn listed(&mut self, manifest: &Manifest) {
         let mut named = HashSet::new();
+        let descriptor = self.package.descriptor().name.clone();
         for Entry {
             algorithm, name, ..
         } in &manifest.entries
         {
             let Ok(member) = self.package.find(name) else {
+                if self.chosen {
+                    continue;
+                }
                 self.report.error(
                     "mf.missing",
                     Some(name),
@@ -203,6 +261,10 @@ impl Check<'_> {
                 );
                 continue;
             };
+            let is_used = member.name == descriptor || self.referenced.contains(&member.name);
+            if self.chosen && !is_used {
+                continue;
+            }
             named.insert(member.name.clone());
             let index = self.add(&member);
             if let Some(job) = self.jobs.get_mut(index)
@@ -211,7 +273,6 @@ impl Check<'_> {
                 job.algorithms.push(*algorithm);
             }
         }
-        let descriptor = self.package.descriptor().name.clone();
         let wanted = self.referenced.iter().chain(std::iter::once(&descriptor));
         let mut missing: Vec<&String> = wanted.filter(|name| !named.contains(*name)).collect();
         missing.sort();
@@ -342,7 +403,9 @@ impl Check<'_> {
                 self.report.disks.push(report);
             }
         }
-        self.unreferenced();
+        if !self.chosen {
+            self.unreferenced();
+        }
     }
 
     fn unreferenced(&mut self) {

@@ -6,10 +6,12 @@ use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use refit_engine::backend::FileKind;
 use refit_engine::{
-    Change, Evidence, Facts, GuestPath, Info, InitramfsFile, Proposal, Request, Verdict,
+    Change, Evidence, Facts, GuestPath, Info, InitramfsFile, Proposal, Request, ValueJson, Verdict,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::registry::{NamedValue, WireHive, WireKey};
 
 /// The name and version of the protocol. A later version that old programs would misread gets
 /// another name; keys may be added to this one.
@@ -72,28 +74,40 @@ impl<'t> Task<'t> {
     }
 }
 
-/// A program's question about the guest's files.
+/// A program's question about the guest. In paths of files, links in directories are followed, inside the guest.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Question {
-    /// What it wants to know.
-    pub(crate) ask: Ask,
-    /// An absolute path in the guest, without `..`.
-    pub(crate) path: WirePath,
-}
-
-/// What can be asked of a path. Links in its directories are followed, inside the guest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Ask {
+#[serde(tag = "ask", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum Question {
     /// The content of a regular file of at most 16 MiB; a link is followed.
-    Read,
+    Read {
+        /// The file.
+        path: WirePath,
+    },
     /// The names in a directory; a link is followed.
-    List,
+    List {
+        /// The directory.
+        path: WirePath,
+    },
     /// The attributes of what is there; a link is followed.
-    Stat,
+    Stat {
+        /// Anything.
+        path: WirePath,
+    },
     /// Where a symbolic link leads.
-    Readlink,
+    Readlink {
+        /// The link.
+        path: WirePath,
+    },
+    /// The values of a registry key and the names of the keys below it.
+    Registry {
+        /// The hive.
+        hive: WireHive,
+        /// The key; empty for the hive's root.
+        #[serde(default)]
+        key: WireKey,
+    },
+    /// The hives of users, that of new users among them.
+    Users,
 }
 
 /// refit's answer to a question.
@@ -125,7 +139,19 @@ pub(crate) enum Answer {
         /// The target.
         target: String,
     },
-    /// There is no such file, directory or link.
+    /// A registry key.
+    Registry {
+        /// The names of the keys below it.
+        keys: Vec<String>,
+        /// Its values.
+        values: Vec<NamedValue>,
+    },
+    /// Hives of users.
+    Users {
+        /// Their paths, which name them in questions and changes.
+        hives: Vec<String>,
+    },
+    /// There is no such file, directory, link, hive or key.
     Nothing,
     /// It cannot be told.
     Error {
@@ -258,6 +284,39 @@ pub(crate) enum ProposedChange {
         path: WirePath,
         /// The files.
         files: Vec<ProposedFile>,
+    },
+    /// Set a registry value. Missing keys are made.
+    RegistrySet {
+        /// The hive.
+        hive: WireHive,
+        /// The key.
+        key: WireKey,
+        /// The value's name; empty for the default value.
+        name: String,
+        /// Its type, such as `REG_DWORD`.
+        #[serde(rename = "type")]
+        kind: String,
+        /// Its data: a text, a list of texts, a number, or hexadecimal digits, as its type is.
+        #[serde(default)]
+        data: serde_json::Value,
+        /// Its bytes in hexadecimal digits, instead of `data`.
+        data_hex: Option<String>,
+    },
+    /// Remove a registry value, or a key with all that is below it.
+    RegistryDelete {
+        /// The hive.
+        hive: WireHive,
+        /// The key.
+        key: WireKey,
+        /// The value's name; without it the whole key goes.
+        name: Option<String>,
+    },
+    /// Create a registry key.
+    RegistryCreate {
+        /// The hive.
+        hive: WireHive,
+        /// The key.
+        key: WireKey,
     },
 }
 
@@ -430,6 +489,37 @@ impl ProposedChange {
                         })
                     })
                     .collect::<anyhow::Result<_>>()?,
+            },
+            Self::RegistrySet {
+                hive,
+                key,
+                name,
+                kind,
+                data,
+                data_hex,
+            } => {
+                let value = ValueJson {
+                    kind,
+                    data,
+                    data_hex,
+                };
+                Change::RegistrySet {
+                    hive: hive.0,
+                    key: key.not_root()?,
+                    value: value
+                        .value()
+                        .with_context(|| format!("reading the value {name:?}"))?,
+                    name,
+                }
+            }
+            Self::RegistryDelete { hive, key, name } => Change::RegistryDelete {
+                hive: hive.0,
+                key: key.not_root()?,
+                name,
+            },
+            Self::RegistryCreate { hive, key } => Change::RegistryCreate {
+                hive: hive.0,
+                key: key.not_root()?,
             },
         })
     }

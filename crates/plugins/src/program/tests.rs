@@ -151,10 +151,97 @@ fn it_is_told_the_task_and_its_questions_are_answered() {
     );
 }
 
+/// What refit shows of a change is what a program can propose.
+#[test]
+fn the_registry_is_shown_and_changed() {
+    use refit_hive::{Hive, Value as Data};
+    let setup = setup(
+        r#"
+        read task
+        for question in \
+            '"ask":"users"' '"ask":"registry","hive":"SYSTEM"' \
+            '"ask":"registry","hive":"SYSTEM","key":"select"' '"ask":"registry","hive":"SYSTEM","key":"gone"' \
+            '"ask":"registry","hive":"SOFTWARE"' '"ask":"registry","hive":"/Users/Ann/NTUSER.DAT"'
+        do
+            echo "{$question}"; read -r answer; echo "$answer" >> answers
+        done
+        echo '{"verdict":"change","reason":"because","changes":' | tr -d '\n'
+        tr -d '\n' < changes
+        echo '}'
+        "#,
+        30,
+    );
+    // What it has there is of Linux.
+    fs::remove_dir_all(setup.root.join("etc")).unwrap();
+    let mut system = Hive::new();
+    for (name, value) in [
+        ("Current", Data::dword(1)),
+        ("", Data::multi_sz(&["a", "b"])),
+    ] {
+        system.set_value("Select", name, &value).unwrap();
+    }
+    system.create_key("ControlSet001").unwrap();
+    let mut user = Hive::new();
+    user.set_value("Network\\Z", "RemotePath", &Data::sz("\\\\a\\b"))
+        .unwrap();
+    for (path, hive) in [
+        ("Windows/System32/config/SYSTEM", system),
+        ("Users/ann/ntuser.dat", user),
+    ] {
+        let path = setup.root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, hive.into_bytes()).unwrap();
+    }
+    let changes = serde_json::json!([
+        {"kind": "registry-set", "hive": "SYSTEM", "key": "ControlSet001\\x", "name": "", "type": "REG_QWORD", "data": 5},
+        {"kind": "registry-set", "hive": "SYSTEM", "key": "ControlSet001\\x", "name": "b", "type": "REG_BINARY", "data": "00ff"},
+        {"kind": "registry-set", "hive": "SYSTEM", "key": "ControlSet001\\x", "name": "o", "type": "REG_SZ", "data": "a", "data_hex": "6100"},
+        {"kind": "registry-delete", "hive": "/Users/ann/ntuser.dat", "key": "Network\\Z"},
+        {"kind": "registry-delete", "hive": "SYSTEM", "key": "Select", "name": ""},
+        {"kind": "registry-create", "hive": "SYSTEM", "key": "ControlSet001\\y"}
+    ]);
+    fs::write(setup.file("changes"), changes.to_string()).unwrap();
+    let proposal = setup.plan().unwrap();
+    let Verdict::Change {
+        changes: planned, ..
+    } = &proposal.verdict
+    else {
+        panic!("{proposal:?}")
+    };
+    assert_eq!(serde_json::to_value(planned).unwrap(), changes);
+
+    let answers = fs::read_to_string(setup.file("answers")).unwrap();
+    let answers: Vec<Value> = answers
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let expected = [
+        serde_json::json!({"answer": "users", "hives": ["/Users/ann/ntuser.dat"]}),
+        serde_json::json!({"answer": "registry", "keys": ["ControlSet001", "Select"], "values": []}),
+        serde_json::json!({"answer": "registry", "keys": [], "values": [
+            {"name": "Current", "type": "REG_DWORD", "data": 1},
+            {"name": "", "type": "REG_MULTI_SZ", "data": ["a", "b"]}]}),
+        serde_json::json!({"answer": "nothing"}),
+        serde_json::json!({"answer": "nothing"}),
+        serde_json::json!({"answer": "registry", "keys": ["Network"], "values": []}),
+    ];
+    assert_eq!(answers, expected);
+    let validator = jsonschema::validator_for(&crate::protocol_schema()).unwrap();
+    let said = serde_json::json!({"verdict": "change", "reason": "r", "changes": changes});
+    for line in answers.iter().chain([&said]) {
+        assert!(validator.is_valid(line), "{line}");
+    }
+}
+
 #[test]
 fn what_breaks_the_protocol_is_refused() {
     let verdict = |rest: &str| format!(r#"read task; echo '{{"reason":"r",{rest}}}'"#);
     let change = |change: &str| verdict(&format!(r#""verdict":"change","changes":[{change}]"#));
+    let registry = |hive: &str, key: &str, value: &str| {
+        change(&format!(
+            r#"{{"kind":"registry-set","hive":"{hive}","key":"{key}","name":"n",{value}}}"#
+        ))
+    };
     let cases = [
         ("exit 3".to_owned(), "without a verdict"),
         ("kill -9 $$".to_owned(), "without a verdict"),
@@ -188,6 +275,50 @@ fn what_breaks_the_protocol_is_refused() {
         ),
         (change(r#"{"kind":"write","path":"/a"}"#), "`content` or"),
         (
+            registry("SAM", "a", r#""type":"REG_SZ","data":"x""#),
+            "is no hive",
+        ),
+        (
+            registry("/Users/../x", "a", r#""type":"REG_SZ","data":"x""#),
+            "has `..`",
+        ),
+        (
+            registry(
+                "SYSTEM",
+                "CurrentControlSet\\\\a",
+                r#""type":"REG_SZ","data":"x""#,
+            ),
+            "only while Windows runs",
+        ),
+        (
+            registry(
+                "SYSTEM",
+                "HKEY_LOCAL_MACHINE\\\\a",
+                r#""type":"REG_SZ","data":"x""#,
+            ),
+            "at the hive's",
+        ),
+        (
+            registry("SYSTEM", "a\\\\", r#""type":"REG_SZ","data":"x""#),
+            "a backslash too many",
+        ),
+        (
+            registry("SYSTEM", "", r#""type":"REG_SZ","data":"x""#),
+            "cannot be empty",
+        ),
+        (
+            registry("SYSTEM", "a", r#""type":"REG_DWORD","data":"x""#),
+            "a number of at most 32 bits",
+        ),
+        (
+            registry("SYSTEM", "a", r#""type":"DWORD","data":1"#),
+            "no type",
+        ),
+        (
+            change(r#"{"kind":"registry-delete","hive":"SYSTEM","key":"a","value":"b"}"#),
+            "unknown field `value`",
+        ),
+        (
             r#"read task; echo '{"ask":"read","path":"etc/../../shadow"}'; read x; sleep 60"#
                 .to_owned(),
             "is not absolute",
@@ -195,7 +326,7 @@ fn what_breaks_the_protocol_is_refused() {
         (
             r#"read task; while :; do echo '{"ask":"stat","path":"/"}'; read -r x; done"#
                 .to_owned(),
-            "more than 10000 files",
+            "more than 10000 questions",
         ),
         (
             "head -c 40000000 /dev/zero | tr '\\0' a; sleep 60".to_owned(),
@@ -204,7 +335,7 @@ fn what_breaks_the_protocol_is_refused() {
         // It asks without end, and reads no answer.
         (
             r#"exec yes '{"ask":"list","path":"/etc"}'"#.to_owned(),
-            "more than 10000 files",
+            "more than 10000 questions",
         ),
     ];
     for (script, expected) in cases {

@@ -53,7 +53,7 @@ pub fn install(driver: &Driver, folders: &Folders) -> Result {
     }
     let mut restart = false;
     for inf in &infs {
-        match win32::devices::install_driver(inf) {
+        match win32::drivers::install(inf) {
             Ok(needed) => {
                 println!(
                     "{inf}: installed{}",

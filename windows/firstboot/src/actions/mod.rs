@@ -2,8 +2,9 @@
 
 mod devices;
 mod disks;
-mod files;
+pub mod files;
 mod network;
+mod network_nt5;
 mod programs;
 mod registry;
 

@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use super::programs::system_program;
-use super::{Done, Result, poll, registry};
+use super::{Done, Result, network_nt5, poll, registry};
 use crate::mac::Mac;
 use crate::netplan::{self, CONNECTIONS, Change, Earlier, Interface, NETBT, TCPIP};
+use crate::netregistry;
 use crate::task::{Data, Edit, Network, Prefix};
 use crate::vars::Folders;
 use crate::win32::adapters::{self, Adapter};
 use crate::win32::registry::Key;
+use crate::win32::system::is_before_vista;
 
 /// How long new addresses may take: duplicate address detection needs some seconds.
 const SETTLE: Duration = Duration::from_secs(30);
@@ -37,6 +39,12 @@ pub fn apply(want: &Network, folders: &Folders, deadline: Instant) -> Result {
     if let Some(guid) = want.from_interface.clone() {
         want = netplan::inherit(&want, &earlier(&guid)?);
     }
+    let mut released = want.release.clone();
+    released.extend(want.from_interface.clone());
+    if is_before_vista() {
+        let deadline = deadline.min(Instant::now() + SETTLE);
+        return network_nt5::apply(&want, &have, &released, deadline);
+    }
     let changes = netplan::plan(&want, &have);
     let mut by_registry = false;
     for change in &changes {
@@ -57,10 +65,8 @@ pub fn apply(want: &Network, folders: &Folders, deadline: Instant) -> Result {
             }
         }
     }
-    let mut released = want.release.clone();
-    released.extend(want.from_interface.clone());
     if by_registry {
-        for edit in netplan::ipv4_values(&want, &have.guid) {
+        for edit in netregistry::ipv4(&want, &have.guid) {
             registry::one(&edit)?;
         }
         release(&released, &have)?;
@@ -125,7 +131,7 @@ fn netsh(arguments: &[String], folders: &Folders) -> bool {
     matches!(result, Ok(0))
 }
 
-fn has_addresses(want: &Network, deadline: Instant) -> bool {
+pub(super) fn has_addresses(want: &Network, deadline: Instant) -> bool {
     let there = || -> bool {
         let adapter = match find(want.mac) {
             Ok(Some(adapter)) => adapter,
@@ -182,7 +188,7 @@ fn earlier(guid: &str) -> std::result::Result<Earlier, String> {
 
 /// Takes the addresses from interfaces that are no more. Last, so that an attempt that is cut before
 /// finds them still there.
-fn release(guids: &[String], have: &Interface) -> std::result::Result<(), String> {
+pub(super) fn release(guids: &[String], have: &Interface) -> std::result::Result<(), String> {
     for guid in guids
         .iter()
         .filter(|guid| !guid.eq_ignore_ascii_case(&have.guid))

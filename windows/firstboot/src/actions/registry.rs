@@ -4,6 +4,16 @@ use super::{Done, Result};
 use crate::task::Edit;
 use crate::win32::registry::{Key, delete_tree};
 
+/// Whether there is nothing to do for an edit that sets a value.
+pub fn is_made(edit: &Edit) -> bool {
+    match edit {
+        Edit::Set { key, name, data } => {
+            matches!(Key::open(key), Ok(Some(open)) if open.has(name, data))
+        }
+        _ => false,
+    }
+}
+
 pub fn apply(edits: &[Edit]) -> Result {
     for edit in edits {
         one(edit)?;

@@ -33,6 +33,18 @@ pub enum Edit {
     },
 }
 
+impl Edit {
+    /// The key that it is about, without `HKLM\`.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Set { key, .. }
+            | Self::Delete { key, .. }
+            | Self::DeleteKey { key }
+            | Self::Create { key } => key,
+        }
+    }
+}
+
 /// A value's type and content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Data {

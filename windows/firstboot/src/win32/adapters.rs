@@ -4,7 +4,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ptr::null_mut;
 
-use super::{check_code, narrow};
+pub use super::adapters_nt5::restart;
+use super::system::is_before_vista;
+use super::{adapters_nt5, check_code, narrow};
 use crate::mac::Mac;
 use crate::netplan::Interface;
 use crate::task::Prefix;
@@ -14,10 +16,10 @@ const SKIP_ANYCAST_MULTICAST_DNS: u32 = 2 | 4 | 8;
 const DHCP4_ENABLED: u32 = 4;
 const OPER_STATUS_UP: u32 = 1;
 const ORIGIN_MANUAL: u32 = 1;
-const ERROR_BUFFER_OVERFLOW: u32 = 111;
-const ERROR_NO_DATA: u32 = 232;
+pub(super) const ERROR_BUFFER_OVERFLOW: u32 = 111;
+pub(super) const ERROR_NO_DATA: u32 = 232;
 /// Largest answer, in bytes.
-const MAX_ANSWER: u32 = 4 << 20;
+pub(super) const MAX_ANSWER: u32 = 4 << 20;
 
 /// `SOCKET_ADDRESS`
 #[repr(C)]
@@ -98,6 +100,9 @@ pub struct Adapter {
 
 /// All interfaces with a hardware address.
 pub fn all() -> io::Result<Vec<Adapter>> {
+    if is_before_vista() {
+        return adapters_nt5::all();
+    }
     let mut size = 16 * 1024_u32;
     loop {
         // Eight bytes each, for the alignment.
@@ -128,6 +133,10 @@ pub fn all() -> io::Result<Vec<Adapter>> {
         }
         return Ok(adapters);
     }
+}
+
+pub(super) fn not_found(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, what)
 }
 
 fn read(node: &AdapterNode) -> Option<Adapter> {

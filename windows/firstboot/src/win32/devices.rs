@@ -1,14 +1,18 @@
-//! Devices and their drivers: SetupAPI, Configuration Manager, newdev.
+//! Devices: SetupAPI, Configuration Manager.
 
 use std::io;
 use std::ptr::{null, null_mut};
 
-use super::system::windows_folder;
 use super::{ERROR_NO_MORE_ITEMS, Handle, check, narrow, wide};
 
 const ALL_CLASSES: u32 = 4;
 const HARDWARE_ID: u32 = 1;
+const PRESENT: u32 = 2;
+const COMPATIBLE_IDS: u32 = 2;
 const DIF_REMOVE: u32 = 5;
+const DIF_PROPERTYCHANGE: u32 = 0x12;
+const DICS_PROPCHANGE: u32 = 3;
+const CURRENT_PROFILE: u32 = 2;
 const WAIT_OBJECT_0: u32 = 0;
 const WAIT_TIMEOUT: u32 = 258;
 const INVALID: isize = -1;
@@ -50,36 +54,14 @@ extern "system" {
     ) -> i32;
     fn SetupDiCallClassInstaller(function: u32, set: Handle, data: *const DeviceData) -> i32;
     fn SetupDiDestroyDeviceInfoList(set: Handle) -> i32;
-    fn SetupSetNonInteractiveMode(on: i32) -> i32;
+    fn SetupDiSetClassInstallParamsW(
+        set: Handle,
+        data: *const DeviceData,
+        parameters: *const [u32; 5],
+        size: u32,
+    ) -> i32;
     fn CM_Locate_DevNodeW(instance: *mut u32, id: *const u16, flags: u32) -> u32;
     fn CMP_WaitNoPendingInstallEvents(milliseconds: u32) -> u32;
-}
-
-#[link(name = "kernel32")]
-extern "system" {
-    fn LoadLibraryW(path: *const u16) -> Handle;
-    fn GetProcAddress(library: Handle, name: *const u8) -> Handle;
-}
-
-/// `DiInstallDriverW`, which mingw-w64 does not know: window, INF file, flags, whether a restart is needed.
-type InstallDriver = unsafe extern "system" fn(Handle, *const u16, u32, *mut i32) -> i32;
-
-/// The function, from the system's own library and no other of that name.
-fn di_install_driver() -> io::Result<InstallDriver> {
-    let path = wide(format!("{}\\System32\\newdev.dll", windows_folder()));
-    // SAFETY: both names end with zero. The library stays loaded. The function has this signature since
-    // Windows Vista, where it first appeared.
-    unsafe {
-        let library = LoadLibraryW(path.as_ptr());
-        if library.is_null() {
-            return Err(io::Error::last_os_error());
-        }
-        let function = GetProcAddress(library, b"DiInstallDriverW\0".as_ptr());
-        if function.is_null() {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(std::mem::transmute::<Handle, InstallDriver>(function))
-    }
 }
 
 /// Waits until Plug and Play has nothing to install; whether that was so in time.
@@ -89,24 +71,6 @@ pub fn wait_settled(milliseconds: u32) -> io::Result<bool> {
         WAIT_OBJECT_0 => Ok(true),
         WAIT_TIMEOUT => Ok(false),
         _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// Stages a driver package and installs it where it fits; whether Windows needs a restart.
-pub fn install_driver(inf: &str) -> io::Result<bool> {
-    let install = di_install_driver()?;
-    let inf = wide(inf);
-    let mut restart = 0;
-    // SAFETY: the name ends with zero; no window; `restart` outlives the call.
-    let result = unsafe {
-        // Nobody is there to be asked about a driver's signature.
-        SetupSetNonInteractiveMode(1);
-        check(install(null_mut(), inf.as_ptr(), 0, &mut restart))
-    };
-    match result {
-        // Staged; each device has this driver or a better one, or there is none.
-        Err(error) if error.raw_os_error() == Some(ERROR_NO_MORE_ITEMS as i32) => Ok(false),
-        result => result.map(|()| restart != 0),
     }
 }
 
@@ -129,34 +93,48 @@ pub struct Removed {
     pub failed: Vec<String>,
 }
 
+impl Set {
+    /// Devices of all classes and buses, also of former times, or with [`PRESENT`] those that are there.
+    fn open(flags: u32) -> io::Result<Self> {
+        // SAFETY: null means every class, every bus, no window.
+        let handle =
+            unsafe { SetupDiGetClassDevsW(null(), null(), null_mut(), ALL_CLASSES | flags) };
+        if handle as isize == INVALID {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self(handle))
+    }
+
+    fn devices(&self) -> io::Result<Vec<DeviceData>> {
+        let mut found = Vec::new();
+        for index in 0.. {
+            let mut data = DeviceData {
+                size: std::mem::size_of::<DeviceData>() as u32,
+                class: [0; 4],
+                instance: 0,
+                reserved: 0,
+            };
+            // SAFETY: the structure says its size and outlives the call.
+            match check(unsafe { SetupDiEnumDeviceInfo(self.0, index, &mut data) }) {
+                Ok(()) => found.push(data),
+                Err(error) if error.raw_os_error() == Some(ERROR_NO_MORE_ITEMS as i32) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+}
+
 /// Removes the devices that are not present and of which `wanted` likes an id (in capital letters).
 pub fn remove_absent(wanted: &dyn Fn(&str) -> bool) -> io::Result<Removed> {
-    // SAFETY: null means every class, every bus, no window.
-    let handle = unsafe { SetupDiGetClassDevsW(null(), null(), null_mut(), ALL_CLASSES) };
-    if handle as isize == INVALID {
-        return Err(io::Error::last_os_error());
-    }
-    let set = Set(handle);
+    let set = Set::open(0)?;
     let mut found = Vec::new();
-    for index in 0.. {
-        let mut data = DeviceData {
-            size: std::mem::size_of::<DeviceData>() as u32,
-            class: [0; 4],
-            instance: 0,
-            reserved: 0,
-        };
-        // SAFETY: the structure says its size and outlives the call.
-        if let Err(error) = check(unsafe { SetupDiEnumDeviceInfo(set.0, index, &mut data) }) {
-            if error.raw_os_error() == Some(ERROR_NO_MORE_ITEMS as i32) {
-                break;
-            }
-            return Err(error);
-        }
+    for data in set.devices()? {
         let id = match instance_id(&set, &data) {
             Some(id) => id,
             _ => continue,
         };
-        let matches = hardware_ids(&set, &data)
+        let matches = ids(&set, &data, HARDWARE_ID)
             .iter()
             .chain([&id])
             .any(|id| wanted(&id.to_ascii_uppercase()));
@@ -175,6 +153,48 @@ pub fn remove_absent(wanted: &dyn Fn(&str) -> bool) -> io::Result<Removed> {
     Ok(result)
 }
 
+/// Hardware and compatible ids of the devices that are there, each once.
+pub fn present_ids() -> io::Result<Vec<String>> {
+    let set = Set::open(PRESENT)?;
+    let mut found = Vec::new();
+    for data in set.devices()? {
+        for property in [HARDWARE_ID, COMPATIBLE_IDS] {
+            found.extend(ids(&set, &data, property));
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// Stops a device and starts it again, as after a change of its properties.
+pub fn restart(instance: &str) -> io::Result<()> {
+    let set = Set::open(PRESENT)?;
+    let is_it = |data: &DeviceData| {
+        instance_id(&set, data).map_or(false, |id| id.eq_ignore_ascii_case(instance))
+    };
+    let data = match set.devices()?.into_iter().find(is_it) {
+        Some(data) => data,
+        None => {
+            let message = format!("the device {instance} is not there");
+            return Err(io::Error::new(io::ErrorKind::NotFound, message));
+        }
+    };
+    // `SP_PROPCHANGE_PARAMS`; the first two are its header, whose size is that of the header alone.
+    let parameters = [8, DIF_PROPERTYCHANGE, DICS_PROPCHANGE, CURRENT_PROFILE, 0];
+    let size = std::mem::size_of_val(&parameters) as u32;
+    // SAFETY: the element belongs to the list, which is open; the parameters say which they are.
+    unsafe {
+        check(SetupDiSetClassInstallParamsW(
+            set.0,
+            &data,
+            &parameters,
+            size,
+        ))?;
+        check(SetupDiCallClassInstaller(DIF_PROPERTYCHANGE, set.0, &data))
+    }
+}
+
 fn instance_id(set: &Set, data: &DeviceData) -> Option<String> {
     // Instance ids have 200 characters at most (MAX_DEVICE_ID_LEN).
     let mut id = [0; 512];
@@ -186,7 +206,8 @@ fn instance_id(set: &Set, data: &DeviceData) -> Option<String> {
     Some(narrow(&id))
 }
 
-fn hardware_ids(set: &Set, data: &DeviceData) -> Vec<String> {
+/// A property that is a list of ids.
+fn ids(set: &Set, data: &DeviceData, property: u32) -> Vec<String> {
     let mut buffer = [0_u16; 4096];
     let bytes = std::mem::size_of_val(&buffer) as u32;
     // SAFETY: the size is that of the buffer, in bytes.
@@ -194,7 +215,7 @@ fn hardware_ids(set: &Set, data: &DeviceData) -> Vec<String> {
         SetupDiGetDeviceRegistryPropertyW(
             set.0,
             data,
-            HARDWARE_ID,
+            property,
             null_mut(),
             buffer.as_mut_ptr(),
             bytes,

@@ -5,9 +5,17 @@
 //! Debian 12 is enough. Everything outside sees safe functions, `io::Error` with Windows' error
 //! numbers, and owned handles that close themselves.
 
+// Before any other library, so that the C runtime's exception handler comes from the C runtime's own
+// library: nobody documents since when kernel32.dll has it, too.
+#[link(name = "msvcrt")]
+extern "C" {}
+
 pub mod adapters;
+mod adapters_nt5;
+mod before_vista;
 pub mod devices;
 pub mod disks;
+pub mod drivers;
 pub mod process;
 pub mod registry;
 pub mod service;

@@ -3,7 +3,9 @@
 use std::io;
 use std::ptr::{null, null_mut};
 
-use super::{ERROR_FILE_NOT_FOUND, ERROR_MORE_DATA, Handle, check_code, narrow, wide};
+use super::{
+    ERROR_FILE_NOT_FOUND, ERROR_MORE_DATA, ERROR_NO_MORE_ITEMS, Handle, check_code, narrow, wide,
+};
 use crate::task::Data;
 
 /// `HKEY_LOCAL_MACHINE`: a number that is a handle, sign-extended.
@@ -13,6 +15,12 @@ const KEY_ALL_ACCESS: u32 = 0xF_003F;
 const KEY_WOW64_64KEY: u32 = 0x100;
 /// Largest value that is read, in bytes.
 const MAX_VALUE: usize = 1 << 20;
+
+#[link(name = "ntdll")]
+extern "system" {
+    fn NtDeleteKey(key: Handle) -> i32;
+    fn RtlNtStatusToDosError(status: i32) -> u32;
+}
 
 #[link(name = "advapi32")]
 extern "system" {
@@ -51,8 +59,16 @@ extern "system" {
         size: u32,
     ) -> u32;
     fn RegDeleteValueW(key: Handle, name: *const u16) -> u32;
-    fn RegDeleteTreeW(key: Handle, name: *const u16) -> u32;
-    fn RegDeleteKeyExW(key: Handle, name: *const u16, access: u32, reserved: u32) -> u32;
+    fn RegEnumKeyExW(
+        key: Handle,
+        index: u32,
+        name: *mut u16,
+        size: *mut u32,
+        reserved: *mut u32,
+        class: *mut u16,
+        class_size: *mut u32,
+        written: *mut u64,
+    ) -> u32;
     fn RegFlushKey(key: Handle) -> u32;
     fn RegCloseKey(key: Handle) -> u32;
 }
@@ -174,26 +190,7 @@ impl Key {
 
     /// Writes a value.
     pub fn set(&self, name: &str, data: &Data) -> io::Result<()> {
-        let string = |text: &str| {
-            wide(text)
-                .iter()
-                .flat_map(|unit| unit.to_le_bytes())
-                .collect()
-        };
-        let (kind, bytes): (u32, Vec<u8>) = match data {
-            Data::Sz(text) => (1, string(text)),
-            Data::ExpandSz(text) => (2, string(text)),
-            Data::Binary(bytes) => (3, bytes.clone()),
-            Data::Dword(value) => (4, value.to_le_bytes().to_vec()),
-            Data::MultiSz(list) => (
-                7,
-                list.iter()
-                    .flat_map(|text| string(text))
-                    .chain([0, 0])
-                    .collect(),
-            ),
-            Data::Qword(value) => (11, value.to_le_bytes().to_vec()),
-        };
+        let (kind, bytes) = encoded(data);
         let name = wide(name);
         // SAFETY: the size is that of the data; both outlive the call.
         check_code(unsafe {
@@ -206,6 +203,40 @@ impl Key {
                 bytes.len() as u32,
             )
         })
+    }
+
+    /// Whether a value is there and is this.
+    pub fn has(&self, name: &str, data: &Data) -> bool {
+        matches!(self.raw(name), Ok(Some(found)) if found == encoded(data))
+    }
+
+    /// Names of the keys directly below.
+    fn subkeys(&self) -> io::Result<Vec<String>> {
+        let mut found = Vec::new();
+        for index in 0.. {
+            // Names of keys have 255 characters at most.
+            let mut name = [0; 256];
+            let mut size = name.len() as u32;
+            // SAFETY: `size` is that of the buffer; what is optional is null.
+            let code = unsafe {
+                RegEnumKeyExW(
+                    self.0,
+                    index,
+                    name.as_mut_ptr(),
+                    &mut size,
+                    null_mut(),
+                    null_mut(),
+                    null_mut(),
+                    null_mut(),
+                )
+            };
+            if code == ERROR_NO_MORE_ITEMS {
+                break;
+            }
+            check_code(code)?;
+            found.push(narrow(&name));
+        }
+        Ok(found)
     }
 
     /// Deletes a value; one that is missing is no error.
@@ -231,11 +262,40 @@ pub fn delete_tree(path: &str) -> io::Result<()> {
         Some(key) => key,
         _ => return Ok(()),
     };
-    // SAFETY: a null name means everything below the open key.
-    check_code(unsafe { RegDeleteTreeW(key.0, null()) })?;
-    let path = wide(path);
-    // SAFETY: the name ends with zero.
-    check_code(unsafe { RegDeleteKeyExW(LOCAL_MACHINE, path.as_ptr(), KEY_WOW64_64KEY, 0) })
+    for name in key.subkeys()? {
+        delete_tree(&format!("{path}\\{name}"))?;
+    }
+    // By its handle, which says which view it is of: RegDeleteKeyExW, which is told, is not in XP.
+    // SAFETY: the handle is open, with the right to delete, and is closed afterwards.
+    match unsafe { NtDeleteKey(key.0) } {
+        status if status >= 0 => Ok(()),
+        // SAFETY: takes and gives a number.
+        status => check_code(unsafe { RtlNtStatusToDosError(status) }),
+    }
+}
+
+/// A value's type and bytes.
+fn encoded(data: &Data) -> (u32, Vec<u8>) {
+    let string = |text: &str| {
+        wide(text)
+            .iter()
+            .flat_map(|unit| unit.to_le_bytes())
+            .collect()
+    };
+    match data {
+        Data::Sz(text) => (1, string(text)),
+        Data::ExpandSz(text) => (2, string(text)),
+        Data::Binary(bytes) => (3, bytes.clone()),
+        Data::Dword(value) => (4, value.to_le_bytes().to_vec()),
+        Data::MultiSz(list) => (
+            7,
+            list.iter()
+                .flat_map(|text| string(text))
+                .chain([0, 0])
+                .collect(),
+        ),
+        Data::Qword(value) => (11, value.to_le_bytes().to_vec()),
+    }
 }
 
 fn units(bytes: &[u8]) -> Vec<u16> {

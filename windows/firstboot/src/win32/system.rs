@@ -19,6 +19,10 @@ const PROTECTED_DACL: u32 = 4 | 0x8000_0000;
 const REPARSE_POINT: u32 = 0x400;
 const TOKEN_ADJUST_QUERY: u32 = 0x20 | 0x8;
 const SE_PRIVILEGE_ENABLED: u32 = 2;
+/// Access lists (SDDL): all for the system and administrators, reading for users.
+const PUBLIC: &str = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;0x1200a9;;;BU)";
+/// The same, nothing for users.
+const SECRET: &str = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)";
 /// No crash dialogs and no "insert a disk": nobody is there to answer.
 const NO_DIALOGS: u32 = 1 | 2 | 0x8000;
 /// Planned, operating system, reconfiguration.
@@ -35,6 +39,7 @@ struct Privileges {
 extern "system" {
     fn MoveFileExW(from: *const u16, to: *const u16, flags: u32) -> i32;
     fn GetSystemWindowsDirectoryW(buffer: *mut u16, size: u32) -> u32;
+    fn GetVersion() -> u32;
     fn SetErrorMode(mode: u32) -> u32;
     fn GetCurrentProcess() -> Handle;
     fn CloseHandle(handle: Handle) -> i32;
@@ -91,6 +96,15 @@ pub fn no_dialogs() {
     unsafe { SetErrorMode(NO_DIALOGS) };
 }
 
+/// Whether this is Windows XP or Server 2003. They know no index in netsh, no disks that are offline by
+/// policy, no installation of a driver in one step.
+pub fn is_before_vista() -> bool {
+    const VISTA: u32 = 6;
+    // SAFETY: gives a number; its lowest byte is the major version, which no later Windows gives as less
+    // than 6, whatever a program's manifest says.
+    unsafe { GetVersion() & 0xff < VISTA }
+}
+
 /// `C:\Windows`, also on a terminal server.
 pub fn windows_folder() -> String {
     let mut buffer = [0; 260];
@@ -125,7 +139,7 @@ pub fn protect(path: &Path) -> io::Result<()> {
     if meta.file_attributes() & REPARSE_POINT != 0 {
         return Ok(());
     }
-    protect_one(path)?;
+    protect_one(path, PUBLIC)?;
     if meta.is_dir() {
         for entry in fs::read_dir(path)? {
             protect(&entry?.path())?;
@@ -134,8 +148,13 @@ pub fn protect(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn protect_one(path: &Path) -> io::Result<()> {
-    let text = wide("D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;0x1200a9;;;BU)");
+/// Leaves a new folder, and what will be in it, to the system and to administrators: others cannot read it.
+pub fn protect_secret(path: &Path) -> io::Result<()> {
+    protect_one(path, SECRET)
+}
+
+fn protect_one(path: &Path, list: &str) -> io::Result<()> {
+    let text = wide(list);
     let mut descriptor = null_mut();
     // SAFETY: the text ends with zero; the result is freed below.
     check(unsafe {

@@ -1,6 +1,7 @@
 //! Volumes and drive letters.
 
 use std::io;
+use std::ptr::null_mut;
 
 use super::{ERROR_NO_MORE_ITEMS, Handle, check, narrow, wide};
 
@@ -23,6 +24,16 @@ extern "system" {
     fn SetVolumeMountPointW(path: *const u16, name: *const u16) -> i32;
     fn DeleteVolumeMountPointW(path: *const u16) -> i32;
     fn GetDriveTypeW(path: *const u16) -> u32;
+    fn GetVolumeInformationW(
+        path: *const u16,
+        label: *mut u16,
+        label_size: u32,
+        serial: *mut u32,
+        longest_name: *mut u32,
+        flags: *mut u32,
+        system: *mut u16,
+        system_size: u32,
+    ) -> i32;
 }
 
 /// Who has a drive letter.
@@ -97,6 +108,33 @@ pub fn holder(letter: char) -> Holder {
         DRIVE_CDROM => Holder::Cdrom,
         _ => Holder::Other,
     }
+}
+
+/// The CD-ROM drives with a medium: letter and the medium's label.
+pub fn cdroms() -> Vec<(char, String)> {
+    let label = |letter: char| {
+        if holder(letter) != Holder::Cdrom {
+            return None;
+        }
+        let root = root(letter);
+        let mut buffer = [0; 261];
+        // SAFETY: the name ends with zero; the size is that of the buffer; what is optional is null.
+        check(unsafe {
+            GetVolumeInformationW(
+                root.as_ptr(),
+                buffer.as_mut_ptr(),
+                buffer.len() as u32,
+                null_mut(),
+                null_mut(),
+                null_mut(),
+                null_mut(),
+                0,
+            )
+        })
+        .ok()?;
+        Some((letter, narrow(&buffer)))
+    };
+    ('A'..='Z').filter_map(label).collect()
 }
 
 /// The name of the volume that has a drive letter.

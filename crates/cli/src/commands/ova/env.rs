@@ -81,7 +81,14 @@ pub fn run(args: &EnvArgs, output: &Output) -> anyhow::Result<Exit> {
         adapters: &adapters,
         siblings: &found.siblings,
     });
-    let medium = env::medium(&document, now()).context("making the ISO image")?;
+    let settings: Vec<(String, String)> = system
+        .guestinfo()
+        .into_iter()
+        .map(|setting| (setting.key.clone(), setting.value.clone()))
+        .collect();
+    let guestinfo = env::guestinfo(&settings);
+    let medium =
+        env::medium_with(&document, guestinfo.as_deref(), now()).context("making the ISO image")?;
     let files = Files::prepare(&args.out, args.force)?;
     files.write(&files.document, document.as_bytes())?;
     files.write(&files.iso, &medium)?;

@@ -186,6 +186,11 @@ fn system(lines: &mut Lines, system: &SystemSummary) {
         };
         lines.line("installs itself", &format!("at its first start; {end}"));
     }
+    for (key, value) in &system.extra_config {
+        if key.to_ascii_lowercase().starts_with("guestinfo.") {
+            lines.line("guestinfo", &format!("{key} = {value}"));
+        }
+    }
     for lost in &system.lost {
         lines.line("not carried over", lost);
     }

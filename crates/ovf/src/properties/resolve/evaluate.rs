@@ -6,6 +6,8 @@ use super::Run;
 
 /// Macros may lead to macros so many times: each takes a place on the stack.
 const MAX_DEPTH: usize = 64;
+/// Errors of one value that are told; a text may have a million macros.
+const MAX_ERRORS: usize = 8;
 
 impl Run<'_> {
     /// Evaluates the macros of one value. `path` are the properties on the way to it.
@@ -16,6 +18,7 @@ impl Run<'_> {
         let (text, property) = (value.text.clone(), value.property);
         let mut result = String::new();
         let mut secret = value.secret;
+        let errors = self.errors.len() + MAX_ERRORS;
         path.push((index, key.to_owned()));
         for piece in pieces(&text) {
             match piece {
@@ -61,6 +64,9 @@ impl Run<'_> {
             if result.len() > MAX_VALUE {
                 let rule = format!("its macros make more than {MAX_VALUE} bytes");
                 self.fail(index, property, "prop.too-long", rule);
+                break;
+            }
+            if self.errors.len() >= errors {
                 break;
             }
         }

@@ -1,7 +1,8 @@
 //! Reads ISO 9660 images (ECMA-119) with Joliet or Rock Ridge names.
 //!
 //! Only what a driver disc needs: the list of files and their bytes. The image may come from anywhere, so
-//! everything read is bounded, every directory is visited once, and names are plain names.
+//! everything read is bounded, every directory is visited once, and names are plain names. The crates that
+//! there are for it (hadris-iso, isomage, iso9660_simple) are young, do much more, or trust the image.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -265,8 +266,17 @@ impl<'a> Record<'a> {
                 without_version(&name).trim_end_matches('.').to_owned()
             }),
         };
-        crate::registry::plain_name(&name).then_some(name)
+        is_plain(&name).then_some(name)
     }
+}
+
+/// Whether a name leads nowhere else, on Windows neither.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 255
+        && !matches!(name, "." | "..")
+        && !name.contains(['\\', '/', ':', '*', '?', '"', '<', '>', '|'])
+        && !name.chars().any(char::is_control)
 }
 
 /// `NAME.EXT;1` without its version.

@@ -1,0 +1,2 @@
+rem vmtoolsd --cmd "info-get guestinfo.a"
+sc query vmtools
