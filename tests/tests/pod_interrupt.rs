@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,18 +23,25 @@ const WRITES: u64 = 16 * MIB;
 const SEED: u64 = 0x5eed_2026_1123;
 const ROUNDS: usize = 5;
 
+/// The system's file system, which has another identity each time that it is made.
+fn system() -> &'static [u8] {
+    static SYSTEM: OnceLock<Vec<u8>> = OnceLock::new();
+    SYSTEM.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        fs::read(system_disk(dir.path(), "web1").unwrap()).unwrap()
+    })
+}
+
 /// An in-place conversion of three disks by a stand-in, with everything after it for real.
 fn start() -> Pod {
     let mut spec = PodSpec::new().unwrap();
-    let dir = spec.path().to_owned();
     let stand_ins = spec.stand_ins(&["virt-v2v-in-place"]).unwrap();
     fs::write(stand_ins.join("writes"), WRITES.to_string()).unwrap();
     fs::write(stand_ins.join("slow"), "0.5").unwrap();
-    let system = system_disk(&dir, "web1").unwrap();
     for number in 0..3 {
         let disk = spec.disk(number).unwrap();
         if number == 0 {
-            fs::rename(&system, &disk).unwrap();
+            fs::write(&disk, system()).unwrap();
         }
         let file = File::options()
             .create(true)

@@ -44,7 +44,7 @@ fn prepared(args: &[String]) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Err(error) => {
-            anstream::eprintln!("{error}");
+            refit_pod::say_failure(&error.into());
             return Ok(USAGE.into());
         }
     };
