@@ -15,7 +15,7 @@ pub mod network;
 #[path = "ovf-env/mod.rs"]
 pub mod ovf_env;
 mod parameters;
-mod tasks;
+pub mod tasks;
 #[cfg(test)]
 mod testing;
 mod virtio;

@@ -66,6 +66,7 @@ pub(super) fn install(guest: &Guest<'_>, info: &Info) -> anyhow::Result<Verdict>
         network: true,
         attempts: 5,
         timeout: TIMEOUT,
+        after: None,
     };
     let owner = Owner {
         id: &info.id,

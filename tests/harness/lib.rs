@@ -4,9 +4,13 @@
 //! Everything here is real: guests that boot, libguestfs, qemu, virt-v2v. Tests force emulation,
 //! because KVM opens and hangs on some machines.
 
+mod controller;
 mod guests;
+mod http;
 mod machines;
+mod pod;
 mod podman;
+mod stand_ins;
 mod tree;
 mod watched;
 mod wine;
@@ -17,9 +21,13 @@ use std::process::{Command, Output};
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
+pub use controller::{Controller, Migration, Provider};
 pub use guests::{Guest, PASSWORD, edit, guest, system_disk, system_disk_with, windows};
+pub use http::{Answer, Client};
 pub use machines::{MACHINES, Machine, Untouched};
+pub use pod::{Loop, Pod, PodSpec};
 pub use podman::{Container, Podman, image, volume};
+pub use stand_ins::{Started, started};
 pub use tree::{differences, tree};
 pub use watched::{To, Watched};
 pub use wine::{Wine, firstboot};

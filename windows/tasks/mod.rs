@@ -6,11 +6,11 @@ use std::fmt::{self, Write as _};
 use refit_engine::{Change, Guest, GuestPath};
 
 /// The folder of the service in the guest.
-pub(crate) const FOLDER: &str = "/Program Files/refit/firstboot";
+pub const FOLDER: &str = "/Program Files/refit/firstboot";
 
 /// One task being written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Task {
+pub struct Task {
     name: String,
     text: String,
 }
@@ -18,11 +18,11 @@ pub(crate) struct Task {
 /// A value that has no place in a task file.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} cannot be written in a task file")]
-pub(crate) struct Unwritable(String);
+pub struct Unwritable(String);
 
 impl Task {
     /// An empty task. `order` (two digits) and `id` (`a-z 0-9 -`) make its file's name.
-    pub(crate) fn new(order: u8, id: &str, kind: &str) -> Self {
+    pub fn new(order: u8, id: &str, kind: &str) -> Self {
         Self {
             name: format!("{order:02}-{id}.task"),
             text: format!("refit-task 1\nkind {kind}\n"),
@@ -34,7 +34,7 @@ impl Task {
     /// # Errors
     /// If the value is longer than a line may be, or has control characters or spaces at an end: it would mean
     /// something else to the service.
-    pub(crate) fn line(&mut self, key: &str, value: impl fmt::Display) -> Result<(), Unwritable> {
+    pub fn line(&mut self, key: &str, value: impl fmt::Display) -> Result<(), Unwritable> {
         let value = value.to_string();
         let whole = !value.is_empty()
             && value.trim() == value
@@ -48,13 +48,13 @@ impl Task {
     }
 
     /// Where it goes.
-    pub(crate) fn path(&self) -> GuestPath {
+    pub fn path(&self) -> GuestPath {
         format!("{FOLDER}/tasks/{}", self.name).as_str().into()
     }
 
     /// Its text.
     #[cfg(test)]
-    pub(crate) fn text(&self) -> &str {
+    pub fn text(&self) -> &str {
         &self.text
     }
 
@@ -62,7 +62,7 @@ impl Task {
     ///
     /// # Errors
     /// If the guest cannot be read.
-    pub(crate) fn change(&self, guest: &Guest<'_>) -> anyhow::Result<Option<Change>> {
+    pub fn change(&self, guest: &Guest<'_>) -> anyhow::Result<Option<Change>> {
         let path = self.path();
         if guest.read(path.clone())?.as_deref() == Some(self.text.as_bytes()) {
             return Ok(None);

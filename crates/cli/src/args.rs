@@ -55,6 +55,17 @@ pub enum Command {
         #[command(subcommand)]
         command: FixupsCommand,
     },
+    /// Convert as Forklift's conversion pod, told what to do by the environment
+    #[command(disable_help_flag = true)]
+    Pod {
+        /// The contract's flags
+        #[arg(
+            value_name = "FLAGS",
+            trailing_var_arg = true,
+            allow_hyphen_values = true
+        )]
+        args: Vec<String>,
+    },
     /// Tell what is here, what is missing, and what that means
     Doctor,
 }
@@ -143,7 +154,7 @@ pub struct CheckArgs {
 }
 
 /// The user's own fixups.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct OwnFixupsArgs {
     /// Also the fixups in this directory (repeat for more); those in /etc/refit/fixups.d always take
     /// part

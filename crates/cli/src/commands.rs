@@ -10,6 +10,7 @@ pub mod guest;
 pub mod inspect;
 pub mod ova;
 pub mod plan;
+pub mod pod;
 pub mod recover;
 pub mod request;
 pub mod undo;

@@ -16,6 +16,7 @@ pub struct Interrupt {
 
 struct State {
     raised: Arc<AtomicBool>,
+    asked: AtomicBool,
     shielded: AtomicBool,
     actions: Mutex<Vec<Action>>,
 }
@@ -25,6 +26,7 @@ impl Interrupt {
     pub fn install() -> std::io::Result<Self> {
         let state = Arc::new(State {
             raised: Arc::default(),
+            asked: AtomicBool::new(false),
             shielded: AtomicBool::new(false),
             actions: Mutex::default(),
         });
@@ -34,6 +36,7 @@ impl Interrupt {
             .name("signals".to_owned())
             .spawn(move || {
                 for _ in signals.forever() {
+                    shared.asked.store(true, Ordering::SeqCst);
                     if shared.shielded.load(Ordering::SeqCst) {
                         crate::progress::eprint_line(
                             "the disks are being committed; this takes a moment and ends by itself",
@@ -57,6 +60,11 @@ impl Interrupt {
     /// Whether the user wants to stop.
     pub fn is_raised(&self) -> bool {
         self.state.raised.load(Ordering::SeqCst)
+    }
+
+    /// Whether the user has asked to stop, be it when that could not be followed.
+    pub fn was_asked(&self) -> bool {
+        self.state.asked.load(Ordering::SeqCst)
     }
 
     /// The same, for loops in libraries.

@@ -4,6 +4,7 @@ mod args;
 mod catalogue;
 mod commands;
 mod interrupt;
+mod names;
 mod output;
 mod progress;
 mod render;
@@ -17,7 +18,18 @@ use interrupt::Interrupt;
 use output::{Exit, Output};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    match refit_pod::init::supervise_if_pid_1() {
+        Ok(None) => {}
+        Ok(Some(code)) => return code,
+        Err(error) => {
+            anstream::eprintln!("refit: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    }
+    if let Some(code) = names::run_other() {
+        return code;
+    }
+    let cli = match Cli::try_parse_from(names::arguments()) {
         Ok(cli) => cli,
         Err(error) => {
             if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
@@ -28,6 +40,9 @@ fn main() -> ExitCode {
             error.exit()
         }
     };
+    if let Command::Pod { args } = &cli.command {
+        return commands::pod::run(args);
+    }
     let output = Output::new(cli.json, cli.verbose);
     let interrupt = match Interrupt::install() {
         Ok(interrupt) => interrupt,
@@ -54,6 +69,7 @@ fn main() -> ExitCode {
             FixupsCommand::Schema { of } => commands::fixups::schema(*of, &output),
         },
         Command::Doctor => commands::doctor::run(&output),
+        Command::Pod { .. } => Ok(Exit::Done),
     };
     let exit = match result {
         Ok(exit) => exit,

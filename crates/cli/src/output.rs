@@ -65,15 +65,7 @@ impl Output {
             1 => "info,refit=debug",
             _ => "debug",
         };
-        let filter = tracing_subscriber::EnvFilter::try_from_env("REFIT_LOG")
-            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(crate::progress::LogWriter::default)
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_target(verbose > 1)
-            .without_time()
-            .init();
+        log(default, verbose > 1);
         Self { json }
     }
 
@@ -126,6 +118,24 @@ impl Output {
         }
         say_error(message);
     }
+}
+
+/// Where log lines go; `default` says which, and `REFIT_LOG` overrides it.
+fn log(default: &str, with_target: bool) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("REFIT_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(crate::progress::LogWriter::default)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(with_target)
+        .without_time()
+        .init();
+}
+
+/// Sets up logging for a command that has no other output.
+pub fn log_to_stderr(default: &str) {
+    log(default, false);
 }
 
 fn say_error(message: &str) {

@@ -11,9 +11,10 @@ mod verification;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use refit_machine::Machine;
 use refit_ovf::descriptor::Attached;
 use refit_ovf::properties::{Answers, Policy, ResolvedSystem, resolve};
-use refit_ovf::{Envelope, File, Package, Problem, Severity, Start};
+use refit_ovf::{Content, Envelope, File, Package, Problem, Severity, Start, Version};
 
 use crate::hardware::Source;
 
@@ -50,6 +51,9 @@ pub(crate) struct Told {
     /// What else it could ask VMware Tools for, by key, in the descriptor's order.
     pub(crate) guestinfo: Vec<(String, String)>,
 }
+
+/// Memory, among the types of resources (CIM_ResourceAllocationSettingData).
+const MEMORY: u16 = 4;
 
 /// Problems of a descriptor that leave open what the machine is. The others are told.
 const DECISIVE: &[&str] = &["disk.", "item.", "ref.dup", "system.dup", "ovf.content"];
@@ -147,6 +151,45 @@ pub(crate) fn read(path: &Path, selection: &Selection) -> anyhow::Result<Source>
 }
 
 impl Appliance {
+    /// Why virt-v2v's own reader (`-i ova`) would not see the same machine: it takes memory for MiB and the first
+    /// system, knows neither OVF 2 nor configurations, and opens of a disk in pieces the last one.
+    pub(crate) fn beyond_virt_v2v(&self, machine: Option<&Machine>) -> Option<String> {
+        let envelope = &self.envelope;
+        let why = if envelope.version != Version::V1 {
+            format!("it is OVF {}", envelope.version)
+        } else if envelope.systems().len() != 1
+            || !matches!(envelope.content, Some(Content::System(_)))
+        {
+            "it is a collection of machines".to_owned()
+        } else if !envelope.configurations.is_empty() {
+            "its sizes are those of a deployment configuration".to_owned()
+        } else if envelope.files.iter().any(|file| file.chunk_size.is_some()) {
+            "a file is stored in pieces".to_owned()
+        } else if self.is_compressed() {
+            "a disk is compressed".to_owned()
+        } else if self.disks.iter().any(|disk| disk.file.is_none()) {
+            "a disk has no file".to_owned()
+        } else if machine.is_some_and(|machine| !self.has_memory_in_mib(machine)) {
+            "its memory is not counted in MiB".to_owned()
+        } else {
+            return None;
+        };
+        Some(why)
+    }
+
+    fn has_memory_in_mib(&self, machine: &Machine) -> bool {
+        let systems = self.envelope.systems();
+        let quantities = systems
+            .iter()
+            .flat_map(|system| &system.hardware)
+            .flat_map(|section| &section.items)
+            .filter(|item| item.resource_type == MEMORY)
+            .filter_map(|item| item.quantity);
+        quantities
+            .into_iter()
+            .all(|quantity| quantity.checked_mul(1 << 20) == Some(machine.memory))
+    }
+
     /// The files that the machine's disks are made of.
     fn files(&self) -> Vec<&File> {
         self.disks

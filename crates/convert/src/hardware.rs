@@ -36,7 +36,8 @@ pub(crate) fn read_source(input: &Input, selection: &Selection) -> anyhow::Resul
         ..Source::default()
     };
     Ok(match input {
-        Input::Disk { .. } => Source::default(),
+        // These say nothing of their own.
+        Input::Disk { .. } | Input::Disks { .. } | Input::Libvirt(_) => Source::default(),
         Input::Vmx(path) => {
             let text = read_limited(path, vmx::MAX_SIZE)?;
             known(vmx::parse(&text).with_context(reading)?)

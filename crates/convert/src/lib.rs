@@ -10,6 +10,7 @@ mod engine;
 mod environment;
 mod fixups;
 mod hardware;
+mod opened;
 mod output_dir;
 mod own;
 mod package;
@@ -32,10 +33,13 @@ pub use appliance::{Selection, Verification};
 pub use collection::{Collection, Converted, State, convert_collection, is_collection};
 pub use engine::{Choice, Engine, Fallback};
 pub use environment::EnvironmentFiles;
+pub use opened::Opened;
 pub use output_dir::OutputDirError;
 
+use appliance::{Appliance, Reading};
 use hardware::Source;
 use output_dir::Staging;
+use source::SourceDisk;
 
 /// What to convert, and how.
 #[derive(Debug)]
@@ -296,6 +300,24 @@ impl Run<'_> {
         let scratch = self.staging.path().join(SCRATCH);
         fs::create_dir_all(&scratch).context("making a directory in the output directory")?;
         Ok(scratch)
+    }
+
+    /// The source's disks, ready to be read.
+    fn disks(
+        &self,
+        options: &ImageOptions,
+        observer: &mut dyn FnMut(Stage),
+    ) -> anyhow::Result<Vec<SourceDisk>> {
+        let appliance = self.source.appliance.as_ref();
+        if appliance.is_some_and(Appliance::is_compressed) {
+            observer(Stage::Unpack);
+        }
+        let reading = Reading {
+            options,
+            scratch: &self.scratch()?,
+            cancel: self.cancel,
+        };
+        source::disks(&self.input, &self.source, &reading)
     }
 
     fn format(&self) -> Format {

@@ -14,7 +14,7 @@ use refit_image::ImageError;
 use refit_machine::{Devices, Disk, DiskBus, Firmware, Machine, Nic, NicModel};
 use refit_v2v::Input;
 
-use crate::source::{self, SourceDisk};
+use crate::source::SourceDisk;
 use crate::{Choice, Engine, Fallback, Made, Run, Stage, UNDO, engine, fixups, hardware};
 
 /// Converts without virt-v2v. `fallback` tells why, if it was not asked for.
@@ -28,7 +28,7 @@ pub(crate) fn convert(
     settings: &mut Settings<'_>,
     observer: &mut dyn FnMut(Stage),
 ) -> anyhow::Result<Made> {
-    let sources = source::disks(run, &settings.disks.image, observer)?;
+    let sources = run.disks(&settings.disks.image, observer)?;
     let overlays: Vec<PathBuf> = (0..sources.len())
         .map(|index| run.staging.path().join(format!("source{index}.qcow2")))
         .collect();

@@ -8,7 +8,7 @@ use refit_image::qemu;
 use refit_v2v::Input;
 
 use crate::appliance::Reading;
-use crate::{Run, Stage};
+use crate::hardware::Source;
 
 /// One disk of the source.
 #[derive(Debug)]
@@ -73,32 +73,30 @@ impl SourceDisk {
     }
 }
 
-/// Looks at all disks of the source; they are only read. Compressed ones are unpacked into the staging directory.
+/// Looks at all disks of the source; they are only read. Compressed ones are unpacked into `reading`'s directory.
 ///
 /// # Errors
 /// For a disk that is missing, damaged, in use, or not to be trusted; for an archive that cannot be read where
 /// it lies.
 pub(crate) fn disks(
-    run: &Run<'_>,
-    options: &ImageOptions,
-    observer: &mut dyn FnMut(Stage),
+    input: &Input,
+    source: &Source,
+    reading: &Reading<'_>,
 ) -> anyhow::Result<Vec<SourceDisk>> {
-    let (input, source) = (&run.input, &run.source);
+    let options = reading.options;
     if let Input::Disk { path, format } = input {
         return Ok(vec![stored(path, parsed(format.as_deref())?, options)?]);
+    }
+    if let Input::Disks { paths, format } = input {
+        return paths
+            .iter()
+            .map(|path| stored(path, parsed(format.as_deref())?, options))
+            .collect();
     }
     let path = input.path();
     let described = source.machine.clone().unwrap_or_default();
     if let Some(appliance) = &source.appliance {
-        if appliance.is_compressed() {
-            observer(Stage::Unpack);
-        }
-        let reading = Reading {
-            options,
-            scratch: &run.scratch()?,
-            cancel: run.cancel,
-        };
-        return appliance.disks(&described, &reading);
+        return appliance.disks(&described, reading);
     }
     if described.disks.is_empty() {
         bail!("{} describes a machine without disks", path.display());

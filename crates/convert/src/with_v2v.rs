@@ -11,7 +11,7 @@ use refit_machine::{DiskBus, libvirt};
 use refit_v2v::{Accel, ConvertError, ErrorKind, Input, Outcome, Tools};
 
 use crate::drivers::Drivers;
-use crate::{Engine, LOG, Made, Run, Stage, UNDO, fixups, hardware, source};
+use crate::{Engine, LOG, Made, Run, Stage, UNDO, fixups, hardware, opened};
 
 /// Converts with virt-v2v.
 ///
@@ -110,17 +110,6 @@ fn prepare(
     let (Some(_), Some(machine)) = (&run.source.appliance, &run.source.machine) else {
         return Ok(run.input.clone());
     };
-    let scratch = run.scratch()?;
-    let sources = source::disks(run, &settings.disks.image, observer)?;
-    let mut machine = machine.clone();
-    run.name().clone_into(&mut machine.name);
-    for (index, (source, disk)) in sources.iter().zip(&mut machine.disks).enumerate() {
-        let overlay = scratch.join(format!("disk{index}.qcow2"));
-        source.overlay(&overlay)?;
-        disk.path = overlay.display().to_string();
-        disk.format = Some("qcow2".to_owned());
-    }
-    let domain = scratch.join("machine.xml");
-    fs::write(&domain, libvirt::write(&machine)).context("writing the machine for virt-v2v")?;
-    Ok(Input::LibvirtXml(domain))
+    let sources = run.disks(&settings.disks.image, observer)?;
+    opened::domain(&sources, machine.clone(), run.name(), &run.scratch()?)
 }

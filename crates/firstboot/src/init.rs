@@ -43,11 +43,16 @@ fn systemd(name: &str, runner: &GuestPath, firstboot: &FirstBoot) -> Vec<Wanted>
     } else {
         ""
     };
+    let after = firstboot
+        .after
+        .as_ref()
+        .map(|id| format!("After=refit-firstboot-{id}.service\n"))
+        .unwrap_or_default();
     let unit = format!(
         "# Written by refit; removed when the script has run.\n\
          [Unit]\n\
          Description=First boot after the move: {name}\n\
-         {network}\n\
+         {network}{after}\n\
          [Service]\n\
          Type=oneshot\n\
          ExecStart={runner}\n\

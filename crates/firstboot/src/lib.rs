@@ -29,6 +29,9 @@ pub struct FirstBoot {
     pub attempts: u32,
     /// Seconds that it may take, where the guest's init can see to that (systemd).
     pub timeout: u64,
+    /// The fixup whose script must have ended first, where the guest's init can see to that (systemd). Other inits
+    /// go by the names.
+    pub after: Option<String>,
 }
 
 /// Whose script it is.
@@ -221,6 +224,7 @@ mod tests {
             network: true,
             attempts: 2,
             timeout: 600,
+            after: None,
         };
         fixup.plan(&guest, &owner()).unwrap()
     }
@@ -364,6 +368,7 @@ mod tests {
                 network: false,
                 attempts: 2,
                 timeout: 600,
+                after: None,
             };
             let path = GuestPath::new(script.to_str().unwrap());
             let runner = fixup

@@ -5,7 +5,9 @@
 //! [`write()`] defines the converted machine for KVM.
 
 mod read;
+mod rewrite;
 mod write;
 
 pub use read::{DomainError, MAX_SIZE, parse};
+pub use rewrite::{LocalDisk, with_disks};
 pub use write::{write, write_with_cdroms};

@@ -110,6 +110,15 @@ pub struct Element {
 }
 
 impl Element {
+    /// An empty element of no namespace.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..Self::default()
+        }
+    }
+
     /// The value of the first attribute of this local name, whatever its namespace.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&str> {

@@ -16,9 +16,11 @@ mod problem;
 mod program;
 mod schema;
 mod script;
+mod single;
 mod trusted;
 
 pub use fixup::UserFixup;
 pub use load::{Loaded, Stop, load};
 pub use problem::Problem;
 pub use schema::{fixup_toml_schema, protocol_schema};
+pub use single::{When, single};

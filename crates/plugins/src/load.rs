@@ -161,6 +161,7 @@ fn load_one(folder: &Path, stop: &Stop) -> Result<UserFixup, Vec<Problem>> {
                 interpreter,
                 text: content,
                 timeout: Duration::from_secs(keys.timeout),
+                may_decline: true,
             })
         }
         Does::FirstBoot(keys) => {
@@ -171,6 +172,7 @@ fn load_one(folder: &Path, stop: &Stop) -> Result<UserFixup, Vec<Problem>> {
                 network: keys.network,
                 attempts: keys.attempts,
                 timeout: keys.timeout,
+                after: None,
             })
         }
         Does::Program(keys) => {

@@ -21,6 +21,8 @@ pub(crate) struct Script {
     pub(crate) interpreter: Vec<String>,
     pub(crate) text: Vec<u8>,
     pub(crate) timeout: Duration,
+    /// Whether status 100 means that it has nothing to do with the guest, and no failure.
+    pub(crate) may_decline: bool,
 }
 
 /// How to have `text` run by the interpreter that its first line names, when it is given on standard
@@ -80,7 +82,7 @@ impl Script {
     /// Runs it on a throw-away copy of the guest; its effect is the proposal.
     ///
     /// # Errors
-    /// If it ends with a status that is neither 0 nor 100, or takes too long.
+    /// If it ends with a status other than 0 (or 100, where that has its meaning), or takes too long.
     pub(crate) fn plan(
         &self,
         guest: &Guest<'_>,
@@ -119,7 +121,7 @@ impl Script {
             (0, true) => Verdict::Fine {
                 reason: "the script changes nothing".to_owned(),
             },
-            (NOT_APPLICABLE, _) => Verdict::NotApplicable {
+            (NOT_APPLICABLE, _) if self.may_decline => Verdict::NotApplicable {
                 reason: match last {
                     "" => "the script says so".to_owned(),
                     text => text.to_owned(),

@@ -8,9 +8,10 @@ use crate::capabilities::Capabilities;
 use crate::errors::{ConvertError, ErrorKind};
 use crate::options::{
     BlockDriver, ConvertOptions, InPlaceOptions, Input, InspectorOptions, Key, KeySource,
-    MacTarget, NetworkMap, Root, Settings,
+    KubevirtOptions, LibvirtGuest, MacTarget, NetworkMap, Protocol, Root, Settings,
 };
 use crate::scratch::Scratch;
+use crate::tools::Environment;
 
 /// A name longer than this would not fit a file name with its suffix.
 const MAX_NAME: usize = 200;
@@ -49,7 +50,7 @@ pub(crate) fn convert(
     scratch: &Scratch,
 ) -> Result<CommandLine, ConvertError> {
     check_name(&options.name)?;
-    let mut line = common(&options.settings, capabilities, scratch)?;
+    let mut line = CommandLine::start(&options.settings, scratch);
     line.option("-o", capabilities.local_output())
         .option("-os", absolute(&options.out_dir)?)
         .option("-of", options.output_format.name())
@@ -61,7 +62,41 @@ pub(crate) fn convert(
             line.ignore("--parallel", capabilities);
         }
     }
-    input(&mut line, &options.input)?;
+    line.source(&options.input);
+    line.common(&options.settings, capabilities, scratch)?;
+    line.no_fstrim(&options.settings, capabilities);
+    line.extra(&options.settings).transport(&options.input);
+    line.positionals(&options.input)?;
+    Ok(line)
+}
+
+/// `virt-v2v ... -o kubevirt`. A virt-v2v without it writes the same files with `-o local -of raw`.
+pub(crate) fn kubevirt(
+    options: &KubevirtOptions,
+    capabilities: &Capabilities,
+    scratch: &Scratch,
+) -> Result<CommandLine, ConvertError> {
+    check_name(&options.name)?;
+    let mut line = CommandLine::start(&options.settings, scratch);
+    let is_known = capabilities.has_output("kubevirt");
+    let output = if is_known {
+        "kubevirt"
+    } else {
+        capabilities.local_output()
+    };
+    line.option("-o", output)
+        .option("-os", absolute(&options.out_dir)?);
+    if !is_known {
+        line.option("-of", "raw");
+    }
+    if options.names_output || !is_known {
+        line.option("-on", options.name.as_str());
+    }
+    line.source(&options.input);
+    line.hostname(&options.settings, capabilities);
+    line.common(&options.settings, capabilities, scratch)?;
+    line.extra(&options.settings).transport(&options.input);
+    line.positionals(&options.input)?;
     Ok(line)
 }
 
@@ -71,14 +106,18 @@ pub(crate) fn in_place(
     capabilities: &Capabilities,
     scratch: &Scratch,
 ) -> Result<CommandLine, ConvertError> {
-    let mut line = common(&options.settings, capabilities, scratch)?;
+    let mut line = CommandLine::start(&options.settings, scratch);
+    line.source(&options.input);
+    line.common(&options.settings, capabilities, scratch)?;
+    line.no_fstrim(&options.settings, capabilities);
     if let Some(xml) = &options.output_xml {
         if !capabilities.has_output_xml() {
             return Err(lacks(capabilities, "-O"));
         }
         line.option("-O", absolute(xml)?);
     }
-    input(&mut line, &options.input)?;
+    line.extra(&options.settings);
+    line.positionals(&options.input)?;
     Ok(line)
 }
 
@@ -88,10 +127,59 @@ pub(crate) fn inspector(
     capabilities: &Capabilities,
     scratch: &Scratch,
 ) -> Result<CommandLine, ConvertError> {
-    let mut line = common(&options.settings, capabilities, scratch)?;
-    line.option("-O", absolute(&options.output_xml)?);
-    input(&mut line, &options.input)?;
+    let mut line = CommandLine::start(&options.settings, scratch);
+    line.source(&options.input);
+    line.hostname(&options.settings, capabilities);
+    if let Some(xml) = &options.output_xml {
+        line.option("-O", absolute(xml)?);
+    }
+    line.common(&options.settings, capabilities, scratch)?;
+    line.transport(&options.input);
+    line.no_fstrim(&options.settings, capabilities);
+    line.extra(&options.settings);
+    line.positionals(&options.input)?;
     Ok(line)
+}
+
+impl KubevirtOptions {
+    /// The arguments that virt-v2v with these capabilities is given. Keys must be files or Clevis, and the protocol
+    /// [`Protocol::Plain`]: everything else is written to private files first, for one run each.
+    ///
+    /// # Errors
+    /// For an option that it does not take, and without such a run for what needs a private file.
+    pub fn command_line(&self, capabilities: &Capabilities) -> Result<Vec<OsString>, ConvertError> {
+        preview(|scratch| kubevirt(self, capabilities, scratch))
+    }
+}
+
+impl InPlaceOptions {
+    /// As [`KubevirtOptions::command_line`], for virt-v2v-in-place.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn command_line(&self, capabilities: &Capabilities) -> Result<Vec<OsString>, ConvertError> {
+        preview(|scratch| in_place(self, capabilities, scratch))
+    }
+}
+
+impl InspectorOptions {
+    /// As [`KubevirtOptions::command_line`], for virt-v2v-inspector.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn command_line(&self, capabilities: &Capabilities) -> Result<Vec<OsString>, ConvertError> {
+        preview(|scratch| inspector(self, capabilities, scratch))
+    }
+}
+
+/// The arguments that `build` makes, in a private directory that is gone afterwards.
+fn preview(
+    build: impl FnOnce(&Scratch) -> Result<CommandLine, ConvertError>,
+) -> Result<Vec<OsString>, ConvertError> {
+    let dir = tempfile::tempdir().map_err(|error| io_error(&error, "making a directory"))?;
+    let scratch = Scratch::create(Some(dir.path()), &Environment::default())
+        .map_err(|error| io_error(&error, "making a directory"))?;
+    Ok(build(&scratch)?.args)
 }
 
 /// Where the messages for machines are written.
@@ -99,86 +187,182 @@ pub(crate) fn messages_file(scratch: &Scratch) -> PathBuf {
     scratch.file("messages.jsonl")
 }
 
-fn common(
-    settings: &Settings,
-    capabilities: &Capabilities,
-    scratch: &Scratch,
-) -> Result<CommandLine, ConvertError> {
-    let mut line = CommandLine::default();
-    // The appliance's console (-v) is the only sign of life while it starts, and the trace of calls
-    // (-x) the only place that names the operating systems. libguestfs hides keys in both.
-    line.args.extend(["-v", "-x"].map(OsString::from));
-    let mut machine = OsString::from("--machine-readable=file:");
-    machine.push(messages_file(scratch));
-    line.arg(machine);
-    let root = match &settings.root {
-        Root::Single => "single",
-        Root::First => "first",
-        Root::Device(device)
-            if device.starts_with("/dev/") || device.starts_with("btrfsvol:/dev/") =>
-        {
-            device
+impl CommandLine {
+    fn start(settings: &Settings, scratch: &Scratch) -> Self {
+        let mut line = Self::default();
+        // The appliance's console (-v) is the only sign of life while it starts, and the trace of calls
+        // (-x) the only place that names the operating systems. libguestfs hides keys in both.
+        line.args.extend(["-v", "-x"].map(OsString::from));
+        if settings.protocol == Protocol::Machine {
+            let mut machine = OsString::from("--machine-readable=file:");
+            machine.push(messages_file(scratch));
+            line.arg(machine);
         }
-        Root::Device(device) => {
-            return Err(ConvertError::new(
-                ErrorKind::WrongRootDevice,
-                format!("{device:?} is not a device of the guest, such as /dev/sda2"),
-            ));
-        }
-    };
-    line.option("--root", root);
-    for (number, key) in settings.keys.iter().enumerate() {
-        line.option("--key", key_argument(key, number, capabilities, scratch)?);
+        line
     }
-    if let Some(driver) = settings.block_driver {
-        let value = match driver {
-            BlockDriver::VirtioBlk => "virtio-blk",
-            BlockDriver::VirtioScsi => "virtio-scsi",
-        };
-        match (driver, capabilities.has_block_driver_option()) {
-            (_, true) => {
-                line.option("--block-driver", value);
+
+    /// Where the guest comes from, but for its name.
+    fn source(&mut self, input: &Input) {
+        if let Input::Libvirt(guest) = input {
+            for file in &guest.vddk_files {
+                self.option("-io", format!("vddk-file={file}"));
             }
-            // What it does without the option, too.
-            (BlockDriver::VirtioBlk, false) => {}
-            (BlockDriver::VirtioScsi, false) => return Err(lacks(capabilities, "--block-driver")),
+        }
+        self.option("-i", input.mode());
+        match input {
+            Input::Disk {
+                format: Some(format),
+                ..
+            }
+            | Input::Disks {
+                format: Some(format),
+                ..
+            } => {
+                self.option("-if", format);
+            }
+            Input::Libvirt(guest) => {
+                self.option("-ic", guest.uri.as_str())
+                    .option("-ip", &guest.password_file);
+            }
+            _ => {}
         }
     }
-    // Older versions take the appliance's memory from the environment alone.
-    if let Some(memsize) = settings.memsize_mb.filter(|_| capabilities.has_memsize()) {
-        line.option("--memsize", memsize.to_string());
-    }
-    if let Some(smp) = settings.smp {
-        if capabilities.has_smp() {
-            line.option("--smp", smp.to_string());
-        } else {
-            line.ignore("--smp", capabilities);
+
+    fn hostname(&mut self, settings: &Settings, capabilities: &Capabilities) {
+        match &settings.hostname {
+            Some(name) if capabilities.has_hostname() => {
+                self.option("--hostname", name.as_str());
+            }
+            Some(_) => self.ignore("--hostname", capabilities),
+            None => {}
         }
     }
-    if settings.no_fstrim {
-        if capabilities.has_no_fstrim() {
-            line.arg("--no-fstrim");
-        } else {
-            line.ignore("--no-fstrim", capabilities);
-        }
-    }
-    for map in &settings.macs {
-        let to = match &map.to {
-            MacTarget::Network(name) => format!("network:{name}"),
-            MacTarget::Bridge(name) => format!("bridge:{name}"),
+
+    /// What all three programs take.
+    fn common(
+        &mut self,
+        settings: &Settings,
+        capabilities: &Capabilities,
+        scratch: &Scratch,
+    ) -> Result<(), ConvertError> {
+        let root = match &settings.root {
+            Root::Single => "single",
+            Root::First => "first",
+            Root::Device(device)
+                if device.starts_with("/dev/") || device.starts_with("btrfsvol:/dev/") =>
+            {
+                device
+            }
+            Root::Device(device) => {
+                return Err(ConvertError::new(
+                    ErrorKind::WrongRootDevice,
+                    format!("{device:?} is not a device of the guest, such as /dev/sda2"),
+                ));
+            }
         };
-        line.option("--mac", format!("{}:{to}", map.mac));
+        self.option("--root", root);
+        // Older versions take the appliance's memory from the environment alone.
+        if let Some(memsize) = settings.memsize_mb.filter(|_| capabilities.has_memsize()) {
+            self.option("--memsize", memsize.to_string());
+        }
+        if let Some(smp) = settings.smp {
+            if capabilities.has_smp() {
+                self.option("--smp", smp.to_string());
+            } else {
+                self.ignore("--smp", capabilities);
+            }
+        }
+        for map in &settings.macs {
+            let to = match &map.to {
+                MacTarget::Network(name) => format!("network:{name}"),
+                MacTarget::Bridge(name) => format!("bridge:{name}"),
+            };
+            self.option("--mac", format!("{}:{to}", map.mac));
+        }
+        for addresses in &settings.static_ips {
+            self.option("--mac", addresses.as_str());
+        }
+        for (number, key) in settings.keys.iter().enumerate() {
+            self.option("--key", key_argument(key, number, capabilities, scratch)?);
+        }
+        if let Some(driver) = settings.block_driver {
+            let value = match driver {
+                BlockDriver::VirtioBlk => "virtio-blk",
+                BlockDriver::VirtioScsi => "virtio-scsi",
+            };
+            match (driver, capabilities.has_block_driver_option()) {
+                (_, true) => {
+                    self.option("--block-driver", value);
+                }
+                // What it does without the option, too.
+                (BlockDriver::VirtioBlk, false) => {}
+                (BlockDriver::VirtioScsi, false) => {
+                    return Err(lacks(capabilities, "--block-driver"));
+                }
+            }
+        }
+        for (option, maps) in [
+            ("--network", &settings.networks),
+            ("--bridge", &settings.bridges),
+        ] {
+            for map in maps {
+                self.option(option, mapping(map));
+            }
+        }
+        Ok(())
     }
-    for (option, maps) in [
-        ("--network", &settings.networks),
-        ("--bridge", &settings.bridges),
-    ] {
-        for map in maps {
-            line.option(option, mapping(map));
+
+    fn no_fstrim(&mut self, settings: &Settings, capabilities: &Capabilities) {
+        if settings.no_fstrim {
+            if capabilities.has_no_fstrim() {
+                self.arg("--no-fstrim");
+            } else {
+                self.ignore("--no-fstrim", capabilities);
+            }
         }
     }
-    line.args.extend(settings.extra_args.iter().cloned());
-    Ok(line)
+
+    fn extra(&mut self, settings: &Settings) -> &mut Self {
+        self.args.extend(settings.extra_args.iter().cloned());
+        self
+    }
+
+    /// How the disks of another hypervisor are read.
+    fn transport(&mut self, input: &Input) {
+        let Input::Libvirt(LibvirtGuest {
+            vddk: Some(vddk), ..
+        }) = input
+        else {
+            return;
+        };
+        let mut lib_dir = OsString::from("vddk-libdir=");
+        lib_dir.push(&vddk.lib_dir);
+        self.option("-it", "vddk").option("-io", lib_dir);
+        self.option("-io", format!("vddk-thumbprint={}", vddk.thumbprint));
+        if let Some(path) = &vddk.config {
+            let mut config = OsString::from("vddk-config=");
+            config.push(path);
+            self.option("-io", config);
+        }
+    }
+
+    /// The input comes last; an absolute path cannot be taken for an option.
+    fn positionals(&mut self, input: &Input) -> Result<(), ConvertError> {
+        match input {
+            Input::Disks { paths, .. } => {
+                for path in paths {
+                    self.arg(absolute(path)?);
+                }
+            }
+            Input::Libvirt(guest) => {
+                self.option("--", guest.name.as_str());
+            }
+            other => {
+                self.arg(absolute(other.path())?);
+            }
+        }
+        Ok(())
+    }
 }
 
 fn mapping(map: &NetworkMap) -> String {
@@ -216,20 +400,6 @@ fn key_argument(
         }
     }
     Ok(argument)
-}
-
-/// The input comes last; an absolute path cannot be taken for an option.
-fn input(line: &mut CommandLine, input: &Input) -> Result<(), ConvertError> {
-    line.option("-i", input.mode());
-    if let Input::Disk {
-        format: Some(format),
-        ..
-    } = input
-    {
-        line.option("-if", format);
-    }
-    line.arg(absolute(input.path())?);
-    Ok(())
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, ConvertError> {
@@ -271,168 +441,4 @@ pub(crate) fn io_error(error: &io::Error, what: &str) -> ConvertError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::options::MacMap;
-    use crate::tools::Environment;
-
-    fn scratch() -> (tempfile::TempDir, Scratch) {
-        let parent = tempfile::tempdir().unwrap();
-        let scratch = Scratch::create(Some(parent.path()), &Environment::default()).unwrap();
-        (parent, scratch)
-    }
-
-    fn version(text: &str, help: &str) -> Capabilities {
-        Capabilities::parse(&format!("virt-v2v {text}"), "", help).unwrap()
-    }
-
-    fn words(line: &CommandLine) -> Vec<String> {
-        // The third argument names the private directory.
-        line.args
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| *index != 2)
-            .map(|(_, arg)| arg.to_string_lossy().into_owned())
-            .collect()
-    }
-
-    #[test]
-    fn a_plain_conversion() {
-        let (_parent, scratch) = scratch();
-        let input = Input::Disk {
-            path: "/in/d.img".into(),
-            format: None,
-        };
-        let options = ConvertOptions::new(input, "/out".into(), "web1");
-        let line = convert(&options, &version("2.2.0", ""), &scratch).unwrap();
-        assert_eq!(
-            words(&line),
-            [
-                "-v",
-                "-x",
-                "--root",
-                "single",
-                "-o",
-                "local",
-                "-os",
-                "/out",
-                "-of",
-                "qcow2",
-                "-on",
-                "web1",
-                "-i",
-                "disk",
-                "/in/d.img"
-            ]
-        );
-        assert!(
-            line.args[2]
-                .to_string_lossy()
-                .starts_with("--machine-readable=file:/")
-        );
-    }
-
-    #[test]
-    fn secrets_go_to_files() {
-        let (_parent, scratch) = scratch();
-        let mut options = ConvertOptions::new(Input::Ova("/a.ova".into()), "/out".into(), "g");
-        options.settings.keys = vec![
-            "/dev/sda2:key:geheim".parse().unwrap(),
-            "all:clevis".parse().unwrap(),
-            "all:file:/k".parse().unwrap(),
-        ];
-        let line = convert(&options, &version("2.6.0", ""), &scratch).unwrap();
-        let words = words(&line);
-        assert!(!words.iter().any(|word| word.contains("geheim")));
-        let path = words[5].strip_prefix("/dev/sda2:file:").unwrap();
-        assert_eq!(std::fs::read_to_string(path).unwrap(), "geheim");
-        assert_eq!(words[7], "all:clevis");
-        assert_eq!(words[9], "all:file:/k");
-        let (_other, scratch) = self::scratch();
-        let error = convert(&options, &version("2.2.0", ""), &scratch).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::BadOption);
-    }
-
-    #[test]
-    fn options_follow_capabilities() {
-        let (_parent, scratch) = scratch();
-        let mut options = ConvertOptions::new(
-            Input::Disk {
-                path: "/d".into(),
-                format: Some("raw".into()),
-            },
-            "/out".into(),
-            "g",
-        );
-        options.parallel = Some(2);
-        options.settings.root = Root::Device("/dev/sda2".into());
-        options.settings.smp = Some(2);
-        options.settings.memsize_mb = Some(3000);
-        options.settings.no_fstrim = true;
-        options.settings.block_driver = Some(BlockDriver::VirtioScsi);
-        options.settings.macs = vec![MacMap {
-            mac: "00:50:56:AA:BB:01".parse().unwrap(),
-            to: MacTarget::Bridge("br0".into()),
-        }];
-        options.settings.networks = vec![NetworkMap {
-            from: None,
-            to: "default".into(),
-        }];
-        options.settings.bridges = vec![NetworkMap {
-            from: Some("VM Network".into()),
-            to: "br1".into(),
-        }];
-        options.settings.extra_args = vec!["--x".into()];
-        let help = "  --parallel <N>\n  --smp <N>\n  -m, --memsize <MB>\n  --no-fstrim \n  --block-driver <d>\n";
-        let line = convert(&options, &version("2.12.0", help), &scratch).unwrap();
-        assert_eq!(
-            words(&line).join(" "),
-            "-v -x --root /dev/sda2 --block-driver virtio-scsi --memsize 3000 --smp 2 --no-fstrim \
-             --mac 00:50:56:aa:bb:01:bridge:br0 --network default --bridge VM Network:br1 --x \
-             -o local -os /out -of qcow2 -on g --parallel 2 -i disk -if raw /d"
-        );
-        options.settings.block_driver = Some(BlockDriver::VirtioBlk);
-        let line = convert(&options, &version("2.2.0", ""), &scratch).unwrap();
-        assert_eq!(line.ignored.len(), 3, "{:?}", line.ignored);
-        assert!(!words(&line).contains(&"--block-driver".to_owned()));
-        options.settings.block_driver = Some(BlockDriver::VirtioScsi);
-        assert!(convert(&options, &version("2.2.0", ""), &scratch).is_err());
-    }
-
-    #[test]
-    fn in_place_and_inspector() {
-        let (_parent, scratch) = scratch();
-        let settings = Settings::new("/log".into());
-        let mut options = InPlaceOptions {
-            input: Input::LibvirtXml("/g.xml".into()),
-            output_xml: None,
-            settings: settings.clone(),
-        };
-        let line = in_place(&options, &version("2.2.0", ""), &scratch).unwrap();
-        assert_eq!(
-            words(&line).join(" "),
-            "-v -x --root single -i libvirtxml /g.xml"
-        );
-        options.output_xml = Some("/o.xml".into());
-        assert!(in_place(&options, &version("2.2.0", ""), &scratch).is_err());
-        assert!(in_place(&options, &version("2.10.0", "  -O <file>\n"), &scratch).is_ok());
-        let options = InspectorOptions {
-            input: Input::Vmx("/g.vmx".into()),
-            output_xml: "/o.xml".into(),
-            settings,
-        };
-        let line = inspector(&options, &version("2.2.0", ""), &scratch).unwrap();
-        assert_eq!(
-            words(&line).join(" "),
-            "-v -x --root single -O /o.xml -i vmx /g.vmx"
-        );
-    }
-
-    #[test]
-    fn names_that_are_not_file_names() {
-        for name in ["", "a/b", "../x", ".", "-q", "a\nb", &"x".repeat(201)] {
-            assert!(check_name(name).is_err(), "{name:?}");
-        }
-        assert!(check_name("Web 1 (alt)").is_ok());
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use crate::errors::{ConvertError, ErrorKind};
-use crate::tools::Program;
+use crate::tools::{Environment, Program};
 
 /// A version of virt-v2v.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,17 +57,24 @@ pub struct Capabilities {
     pub version: Version,
     tokens: BTreeSet<String>,
     options: BTreeSet<String>,
+    /// It did not tell, so that it is taken for a current one.
+    assumed: bool,
 }
+
+/// What is assumed of a program that does not tell: options of virt-v2v 2.10, which no distribution has left out.
+const ASSUMED: &[&str] = &["--memsize", "--smp", "--hostname", "--block-driver"];
 
 impl Capabilities {
     /// Asks the program: three short runs that start no appliance.
     ///
     /// # Errors
     /// [`ErrorKind::ToolMissing`] if it cannot be run or does not answer as virt-v2v does.
-    pub fn probe(program: &Program) -> Result<Self, ConvertError> {
+    pub fn probe(program: &Program, env: &Environment) -> Result<Self, ConvertError> {
         let ask = |argument: &str| -> Result<String, ConvertError> {
             let output = Command::new(&program.path)
                 .arg(argument)
+                .env_clear()
+                .envs(env.iter())
                 .env("LC_ALL", "C")
                 .stdin(Stdio::null())
                 .stderr(Stdio::null())
@@ -83,6 +90,35 @@ impl Capabilities {
         .ok_or_else(|| unusable(program, "--version does not give a version"))
     }
 
+    /// What a current virt-v2v can do, for a program that does not tell.
+    #[must_use]
+    pub fn assumed() -> Self {
+        Self {
+            version: Version {
+                major: 2,
+                minor: 10,
+                release: 0,
+                text: "of an unknown version".to_owned(),
+            },
+            tokens: BTreeSet::new(),
+            options: ASSUMED.iter().map(|option| (*option).to_owned()).collect(),
+            assumed: true,
+        }
+    }
+
+    /// What a program of this version can do that lists these tokens and options.
+    #[must_use]
+    pub fn with_options(version: &str, tokens: &[&str], options: &[&str]) -> Self {
+        let set = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect();
+        let version = Version::parse(&format!("virt-v2v {version}"));
+        Self {
+            version: version.unwrap_or_else(|| Self::assumed().version),
+            tokens: set(tokens),
+            options: set(options),
+            assumed: false,
+        }
+    }
+
     pub(crate) fn parse(version: &str, machine_readable: &str, help: &str) -> Option<Self> {
         Some(Self {
             version: Version::parse(version)?,
@@ -92,6 +128,7 @@ impl Capabilities {
                 .filter(|line| !line.is_empty())
                 .collect(),
             options: help.lines().flat_map(options_of_help_line).collect(),
+            assumed: false,
         })
     }
 
@@ -110,13 +147,13 @@ impl Capabilities {
     /// Input mode (`disk`, `ova`, `vmx`, `libvirtxml`).
     #[must_use]
     pub fn has_input(&self, mode: &str) -> bool {
-        self.has_token(&format!("input:{mode}"))
+        self.assumed || self.has_token(&format!("input:{mode}"))
     }
 
     /// Output mode (`disk`, ...).
     #[must_use]
     pub fn has_output(&self, mode: &str) -> bool {
-        self.has_token(&format!("output:{mode}"))
+        self.assumed || self.has_token(&format!("output:{mode}"))
     }
 
     /// The value of `-o` that writes disks to a directory. Since 2.0 it is `disk`, and `local` its
@@ -158,6 +195,12 @@ impl Capabilities {
     #[must_use]
     pub fn has_no_fstrim(&self) -> bool {
         self.has_option("--no-fstrim")
+    }
+
+    /// `--hostname`, one of virt-customize's options (2.5.8).
+    #[must_use]
+    pub fn has_hostname(&self) -> bool {
+        self.has_token("customize-ops") || self.has_option("--hostname")
     }
 
     /// virt-customize's options (2.5.8).

@@ -5,7 +5,7 @@
 //! 1. [`Tools::find`] and [`Capabilities::probe`] say which programs are here and what they offer;
 //!    [`checks`] says which companions are missing and what that means.
 //! 2. [`ConvertOptions`], [`InPlaceOptions`] and [`InspectorOptions`] are typed command lines.
-//! 3. [`run()`], [`run_in_place`] and [`run_inspector`] start the program in its own process group,
+//! 3. [`run()`], [`run_kubevirt`], [`run_in_place`] and [`run_inspector`] start the program in its own process group,
 //!    report [`Event`]s, watch that the appliance comes up, and return an outcome or a
 //!    [`ConvertError`] in plain words. Everything that was printed is kept in one log file.
 
@@ -22,6 +22,7 @@ mod outcome;
 mod output;
 mod outputs;
 mod patterns;
+mod plain;
 mod preflight;
 mod process;
 mod roots;
@@ -36,11 +37,12 @@ pub use capabilities::{Capabilities, Version};
 pub use errors::{ConvertError, ErrorKind, RootChoice};
 pub use event::{Event, Phase};
 pub use options::{
-    Accel, BlockDriver, ConvertOptions, InPlaceOptions, Input, InspectorOptions, Key, MacMap,
-    MacTarget, NetworkMap, OutputFormat, ParseKeyError, Root, Settings,
+    Accel, BlockDriver, ConvertOptions, InPlaceOptions, Input, InspectorOptions, Key,
+    KubevirtOptions, LibvirtGuest, MacMap, MacTarget, NetworkMap, OutputFormat, ParseKeyError,
+    Protocol, Root, Settings, Vddk,
 };
 pub use outcome::{Conversion, Inspection, Outcome, Timing};
 pub use preflight::{Check, Severity, checks, require};
 pub use process::CancelToken;
-pub use run::{run, run_in_place, run_inspector};
+pub use run::{run, run_in_place, run_inspector, run_kubevirt};
 pub use tools::{Environment, Kind, Program, Tools};

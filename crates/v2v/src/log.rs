@@ -1,5 +1,6 @@
 //! The full log of a run: every line that was printed, when, and on which stream.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -34,23 +35,44 @@ impl Stream {
 pub(crate) struct Log {
     file: BufWriter<File>,
     start: Instant,
+    echo: bool,
 }
 
 impl Log {
-    /// Creates or replaces the file.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+    /// Creates or replaces the file. `echo`: what the program prints is also written to standard output, as it is.
+    pub(crate) fn create(path: &Path, echo: bool) -> io::Result<Self> {
         Ok(Self {
             file: BufWriter::new(File::create(path)?),
             start: Instant::now(),
+            echo,
         })
     }
 
     /// Adds a line.
     pub(crate) fn line(&mut self, stream: Stream, line: &[u8]) -> io::Result<()> {
         let at = self.start.elapsed().as_secs_f64();
+        if self.echo && matches!(stream, Stream::Out | Stream::Err) {
+            let mut stdout = io::stdout().lock();
+            // A closed log of ours must not end the conversion.
+            let _ = stdout
+                .write_all(line)
+                .and_then(|()| stdout.write_all(b"\n"));
+        }
         write!(self.file, "{at:8.2} {}| ", stream.tag())?;
         self.file.write_all(line)?;
         self.file.write_all(b"\n")
+    }
+
+    /// Says on standard output, if this is echoed there, which command is started.
+    pub(crate) fn announce(&self, program: &str, args: &[OsString]) {
+        if self.echo {
+            let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+            let _ = writeln!(
+                io::stdout().lock(),
+                "Building command: {program} [{}]",
+                args.join(" ")
+            );
+        }
     }
 
     /// Makes everything visible to readers of the file.
@@ -67,7 +89,7 @@ mod tests {
     fn any_bytes_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let mut log = Log::create(&path).unwrap();
+        let mut log = Log::create(&path, false).unwrap();
         log.line(Stream::Out, b"[ 0.0] Opening").unwrap();
         log.line(Stream::Err, b"\xff\x00raw").unwrap();
         log.flush().unwrap();

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -24,17 +24,54 @@ pub enum Input {
     Vmx(PathBuf),
     /// A libvirt domain description that names local disks.
     LibvirtXml(PathBuf),
+    /// Several disk images of one guest, in order.
+    Disks {
+        /// The images.
+        paths: Vec<PathBuf>,
+        /// The format of each; virt-v2v detects it if `None`.
+        format: Option<String>,
+    },
+    /// A guest of another hypervisor that libvirt reaches.
+    Libvirt(LibvirtGuest),
+}
+
+/// A guest that is asked of libvirt (virt-v2v(1), `-i libvirt`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LibvirtGuest {
+    /// libvirt's name for it.
+    pub name: String,
+    /// The connection (`vpx://...`, `esx://...`), without a password.
+    pub uri: String,
+    /// A file with the password.
+    pub password_file: PathBuf,
+    /// How VMware's library is used; without it disks are read over HTTPS.
+    pub vddk: Option<Vddk>,
+    /// Names of the disks' files on the datastore, where they are not to be those of the description (2.7.13).
+    pub vddk_files: Vec<String>,
+}
+
+/// VMware's VDDK (virt-v2v-input-vmware(1), `-it vddk`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vddk {
+    /// Its directory.
+    pub lib_dir: PathBuf,
+    /// SHA-1 thumbprint of the server's certificate.
+    pub thumbprint: String,
+    /// Its configuration file.
+    pub config: Option<PathBuf>,
 }
 
 impl Input {
-    /// The file or directory.
+    /// What it is called in messages: the file or directory, the first of several, or libvirt's name.
     #[must_use]
-    pub fn path(&self) -> &PathBuf {
+    pub fn path(&self) -> &Path {
         match self {
             Self::Disk { path, .. }
             | Self::Ova(path)
             | Self::Vmx(path)
             | Self::LibvirtXml(path) => path,
+            Self::Disks { paths, .. } => paths.first().map_or(Path::new(""), PathBuf::as_path),
+            Self::Libvirt(guest) => Path::new(&guest.name),
         }
     }
 
@@ -42,7 +79,8 @@ impl Input {
     #[must_use]
     pub fn mode(&self) -> &'static str {
         match self {
-            Self::Disk { .. } => "disk",
+            Self::Disk { .. } | Self::Disks { .. } => "disk",
+            Self::Libvirt(_) => "libvirt",
             Self::Ova(_) => "ova",
             Self::Vmx(_) => "vmx",
             Self::LibvirtXml(_) => "libvirtxml",
@@ -82,6 +120,18 @@ pub enum Root {
     First,
     /// The one whose root file system is on this device of the guest, such as `/dev/sda2`.
     Device(String),
+}
+
+/// How virt-v2v is talked to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// It is asked for messages for machines, and its source is looked at first.
+    #[default]
+    Machine,
+    /// It gets the options that were asked for and no other, its text for people is read, and all that it
+    /// prints is passed on to standard output. A program that does not tell what it can do is taken for a
+    /// current one. For callers who promise a command line and a log, as a conversion pod does.
+    Plain,
 }
 
 /// Whether the appliance may use KVM.
@@ -205,6 +255,10 @@ pub struct Settings {
     pub smp: Option<u32>,
     /// Do not discard unused blocks first. Ignored where virt-v2v lacks the option.
     pub no_fstrim: bool,
+    /// The guest's host name (2.5.8). Left out where virt-v2v lacks the option.
+    pub hostname: Option<String>,
+    /// Addresses of network cards, `MAC:ip:ADDRESS,...` as `--mac` takes them; they are for Windows guests.
+    pub static_ips: Vec<String>,
     /// Targets of single network cards.
     pub macs: Vec<MacMap>,
     /// Targets of networks.
@@ -225,6 +279,8 @@ pub struct Settings {
     pub launch_limit: Duration,
     /// More arguments, passed as they are before the input.
     pub extra_args: Vec<OsString>,
+    /// How virt-v2v is talked to.
+    pub protocol: Protocol,
     /// The full log; replaced if it exists.
     pub log: PathBuf,
 }
@@ -240,6 +296,8 @@ impl Settings {
             memsize_mb: None,
             smp: None,
             no_fstrim: false,
+            hostname: None,
+            static_ips: Vec::new(),
             macs: Vec::new(),
             networks: Vec::new(),
             bridges: Vec::new(),
@@ -250,6 +308,7 @@ impl Settings {
             accel: Accel::default(),
             launch_limit: Duration::from_secs(120),
             extra_args: Vec::new(),
+            protocol: Protocol::default(),
             log,
         }
     }
@@ -288,6 +347,22 @@ impl ConvertOptions {
     }
 }
 
+/// A conversion with virt-v2v onto disks that are there already, for KubeVirt: `-o kubevirt`, or `-o local` where
+/// virt-v2v does not know that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KubevirtOptions {
+    /// The source; it is not changed.
+    pub input: Input,
+    /// Directory with a link to each disk (`NAME-sda`, ...), through which virt-v2v writes; it gets `NAME.yaml`, too.
+    pub out_dir: PathBuf,
+    /// Name of the links.
+    pub name: String,
+    /// Whether virt-v2v is told the name; without it, it takes the source's.
+    pub names_output: bool,
+    /// The rest.
+    pub settings: Settings,
+}
+
 /// A conversion of the disks themselves with virt-v2v-in-place. If it fails, their state is
 /// unknown: give it overlays.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -305,8 +380,8 @@ pub struct InPlaceOptions {
 pub struct InspectorOptions {
     /// The source; it is not changed.
     pub input: Input,
-    /// Where to write what was found.
-    pub output_xml: PathBuf,
+    /// Where to write what was found; standard output if `None`.
+    pub output_xml: Option<PathBuf>,
     /// The rest.
     pub settings: Settings,
 }

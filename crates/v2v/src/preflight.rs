@@ -93,7 +93,7 @@ pub fn checks(env: &Environment) -> Vec<Check> {
                 .and_then(|program| {
                     Ok(format!(
                         "{} ({})",
-                        Capabilities::probe(program)?.version.text,
+                        Capabilities::probe(program, env)?.version.text,
                         program.path.display()
                     ))
                 })

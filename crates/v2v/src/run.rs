@@ -16,11 +16,15 @@ use crate::firstboot;
 use crate::lines::Lines;
 use crate::log::{Log, Stream};
 use crate::messages::{Follower, Message};
-use crate::options::{Accel, ConvertOptions, InPlaceOptions, Input, InspectorOptions, Settings};
+use crate::options::{
+    Accel, ConvertOptions, InPlaceOptions, Input, InspectorOptions, KubevirtOptions, Protocol,
+    Settings,
+};
 use crate::outcome::{Conversion, Inspection, Outcome};
 use crate::output::Reader;
 use crate::outputs::Outputs;
 use crate::patterns::classify;
+use crate::plain::Plain;
 use crate::preflight::require;
 use crate::process::{CancelToken, Running};
 use crate::scratch::{Scratch, cache_dir};
@@ -71,6 +75,35 @@ pub fn run(
         outputs.remove_new();
     }
     result
+}
+
+/// Converts a guest onto disks that are there already. Nothing is removed if it fails: the disks are the caller's.
+///
+/// # Errors
+/// See [`ErrorKind`]; the error names the log.
+pub fn run_kubevirt(
+    tools: &Tools,
+    options: &KubevirtOptions,
+    observer: &mut dyn FnMut(Event),
+    cancel: &CancelToken,
+) -> Result<Outcome, ConvertError> {
+    let mut job = Job::prepare(
+        tools,
+        Kind::Convert,
+        &options.input,
+        &options.settings,
+        cancel,
+    )?;
+    let options = KubevirtOptions {
+        input: job.input.clone(),
+        ..options.clone()
+    };
+    let outputs = Outputs::new(&options.out_dir, &options.name)?;
+    let build = |capabilities: &Capabilities, scratch: &Scratch| {
+        argv::kubevirt(&options, capabilities, scratch)
+    };
+    let outcome = job.run(&build, &mut |event| observer(outputs.with_size(event)))?;
+    with_drivers(outcome, &options.settings)
 }
 
 /// Converts disks in place with virt-v2v-in-place. If it fails, their state is unknown.
@@ -126,7 +159,10 @@ pub fn run_inspector(
         argv::inspector(&options, capabilities, scratch)
     };
     let outcome = job.run(&build, observer)?;
-    let xml = read_xml(&options.output_xml, &options.settings.log)?;
+    let xml = match &options.output_xml {
+        Some(path) => read_xml(path, &options.settings.log)?,
+        None => String::new(),
+    };
     Ok(Inspection { xml, outcome })
 }
 
@@ -191,6 +227,7 @@ enum End {
 #[derive(Debug)]
 struct Job<'a> {
     program: PathBuf,
+    kind: Kind,
     capabilities: Capabilities,
     env: &'a Environment,
     settings: &'a Settings,
@@ -208,9 +245,20 @@ impl<'a> Job<'a> {
         cancel: &'a CancelToken,
     ) -> Result<Self, ConvertError> {
         let program = tools.get(kind)?;
-        require(&tools.env, kind)?;
-        let input = source::check(input, &tools.env)?;
-        let capabilities = Capabilities::probe(program)?;
+        let (input, capabilities) = match settings.protocol {
+            Protocol::Machine => {
+                require(&tools.env, kind)?;
+                let input = source::check(input, &tools.env)?;
+                (input, Capabilities::probe(program, &tools.env)?)
+            }
+            Protocol::Plain => {
+                let found = Capabilities::probe(program, &tools.env).unwrap_or_else(|error| {
+                    tracing::warn!("{error}; taking it for a current one");
+                    Capabilities::assumed()
+                });
+                (input.clone(), found)
+            }
+        };
         if !capabilities.has_input(input.mode()) {
             return Err(ConvertError::new(
                 ErrorKind::BadOption,
@@ -222,7 +270,8 @@ impl<'a> Job<'a> {
                 ),
             ));
         }
-        let log = Log::create(&settings.log).map_err(|error| {
+        let echo = settings.protocol == Protocol::Plain;
+        let log = Log::create(&settings.log, echo).map_err(|error| {
             io_error(
                 &error,
                 &format!("creating the log {}", settings.log.display()),
@@ -230,6 +279,7 @@ impl<'a> Job<'a> {
         })?;
         Ok(Self {
             program: program.path.clone(),
+            kind,
             capabilities,
             env: &tools.env,
             settings,
@@ -309,6 +359,7 @@ impl<'a> Job<'a> {
             }
         }
         self.note(&format!("running {}", described(&command, self.env)));
+        self.log.announce(self.kind.program_name(), &line.args);
         let mut running = Running::start(command, &scratch.sockets())
             .map_err(|error| failed(error, &format!("starting {}", self.program.display())))?;
         let mut reader = Reader::default();
@@ -359,6 +410,8 @@ impl<'a> Job<'a> {
         let mut watchdog = Watchdog::new(self.settings.launch_limit);
         let mut helpers_seen = start;
         let (mut out, mut err) = (Lines::default(), Lines::default());
+        let mut plain = (self.settings.protocol == Protocol::Plain)
+            .then(|| Plain::new(self.kind.program_name()));
         loop {
             let status = running.try_wait()?;
             let chunk = running.next_chunk(TICK);
@@ -375,18 +428,32 @@ impl<'a> Job<'a> {
             let log = &mut self.log;
             let mut written = Ok(());
             let mut events = Vec::new();
-            let mut take_err = |line: &[u8], log: &mut Log| {
-                events.extend(reader.stderr_line(&String::from_utf8_lossy(line)));
-                log.line(Stream::Err, line)
+            let mut take = |stream: Stream, line: &[u8], log: &mut Log| {
+                let text = String::from_utf8_lossy(line);
+                if let Some(plain) = &mut plain {
+                    for message in plain.line(stream, &text) {
+                        events.extend(reader.message(&message, start.elapsed()));
+                    }
+                }
+                if stream == Stream::Err {
+                    events.extend(reader.stderr_line(&text));
+                }
+                log.line(stream, line)
             };
             match chunk {
-                Some(chunk) if chunk.stream == Stream::Err => {
-                    err.push(&chunk.bytes, |line| written = take_err(line, log));
+                Some(chunk) => {
+                    let lines = match chunk.stream {
+                        Stream::Err => &mut err,
+                        _ => &mut out,
+                    };
+                    lines.push(&chunk.bytes, |line| written = take(chunk.stream, line, log));
                 }
-                Some(chunk) => out.push(&chunk.bytes, |line| written = log.line(Stream::Out, line)),
                 None if status.is_some() => {
-                    err.finish(|line| written = take_err(line, log));
-                    out.finish(|line| written = log.line(Stream::Out, line));
+                    err.finish(|line| written = take(Stream::Err, line, log));
+                    out.finish(|line| written = take(Stream::Out, line, log));
+                    for message in plain.iter_mut().flat_map(Plain::finish) {
+                        events.extend(reader.message(&message, start.elapsed()));
+                    }
                 }
                 None => log.flush()?,
             }

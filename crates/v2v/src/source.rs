@@ -39,6 +39,13 @@ pub(crate) fn check(input: &Input, _: &Environment) -> Result<Input, ConvertErro
             }
         }
         Input::Vmx(path) | Input::LibvirtXml(path) => check_text(path)?,
+        Input::Disks { paths, format } => {
+            for path in paths {
+                check_image(path, format.as_deref())?;
+            }
+        }
+        // Only libvirt knows.
+        Input::Libvirt(_) => {}
     }
     Ok(input.clone())
 }

@@ -5,6 +5,7 @@
 mod convert;
 mod fix;
 mod ova;
+mod pod;
 mod stopwatch;
 
 use std::fs;
@@ -26,15 +27,18 @@ pub enum Bench {
     Convert,
     /// `refit ova verify` of 4 GiB beside `sha256sum` (needs 8 GiB of space, of which 4 stay)
     Ova,
+    /// `refit pod` beside virt-v2v-in-place, virt-v2v-inspector and virt-customize, as Forklift's image runs them
+    Pod,
 }
 
-/// `cargo xtask bench fix|convert|ova`
+/// `cargo xtask bench fix|convert|ova|pod`
 pub fn run_bench(bench: Bench) -> anyhow::Result<()> {
     setup::run_if_needed()?;
     match bench {
         Bench::Fix => fix::run(&Site::prepare()?),
         Bench::Convert => convert::run(&Site::prepare()?),
         Bench::Ova => ova::measure(&release()?, &directory()?),
+        Bench::Pod => pod::run(&Site::prepare()?),
     }
 }
 
@@ -57,7 +61,7 @@ fn directory() -> anyhow::Result<PathBuf> {
 
 const MAC: &str = "00:50:56:aa:bb:01";
 
-/// What both benchmarks work with.
+/// What all benchmarks work with.
 struct Site {
     /// The optimised build.
     refit: PathBuf,

@@ -35,6 +35,8 @@ const TESTS: &[&str] = &[
     "fdisk",
     "file",
     "genisoimage",
+    // Makes a network for the tests of the conversion pod.
+    "iproute2",
     "libarchive-tools",
     // Readers of registry hives other than ours, for the tests of crates/hive.
     "libhivex-bin",

@@ -104,17 +104,24 @@ const ALONE: [&str; 1] = ["crates/v2v: real"];
 
 /// The programs of tests that start machines. Those that take longest come first, so that in the
 /// end no lane waits long for the other.
+<<<<<<< HEAD
 const LONGEST_FIRST: [&str; 13] = [
+=======
+const LONGEST_FIRST: [&str; 15] = [
+>>>>>>> origin/main
     "matrix",
     "image",
     "appliance",
+    "pod",
     "windows_drivers",
     "firstboot",
     "own_engine",
     "bad_input",
     "boot",
+    "pod_interrupt",
     "interrupt",
     "collection",
+    "pod_commands",
     "convert",
     "fix",
     "trees",
@@ -245,6 +252,21 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "refit-pod",
+        &[
+            "refit-convert",
+            "refit-engine",
+            "refit-image",
+            "refit-kubevirt",
+            "refit-machine",
+            "refit-ovf",
+            "refit-plugins",
+            "refit-v2v",
+            "refit-virtio-win",
+            "refit-windows",
+        ],
+    ),
+    (
         "refit-cli",
         &[
             "refit-boot",
@@ -256,6 +278,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "refit-machine",
             "refit-ovf",
             "refit-plugins",
+            "refit-pod",
             "refit-v2v",
             "refit-virtio-win",
             "refit-windows",

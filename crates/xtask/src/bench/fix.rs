@@ -29,7 +29,7 @@ pub fn run(site: &Site) -> anyhow::Result<()> {
 
     println!("\nForklift's sequence, with a stand-in for its script");
     let mut theirs_took = Stopwatch::default();
-    forklift(site, &mut theirs_took, &dir, &theirs)?;
+    after_conversion(site, &mut theirs_took, &dir, &theirs)?;
     println!("refit");
     let mut ours_took = Stopwatch::default();
     refit_fix(site, &mut ours_took, &dir, &ours)?;
@@ -59,8 +59,19 @@ fn converted(site: &Site) -> anyhow::Result<PathBuf> {
     Ok(converted)
 }
 
-fn forklift(site: &Site, watch: &mut Stopwatch, dir: &Path, disk: &Path) -> anyhow::Result<()> {
-    let mac = format!("{MAC}:ip:{ADDRESS},{GATEWAY},{PREFIX}");
+/// The guest's address as Forklift tells it.
+pub fn map() -> String {
+    format!("{MAC}:ip:{ADDRESS},{GATEWAY},{PREFIX}")
+}
+
+/// What Forklift's image does to a converted disk.
+pub fn after_conversion(
+    site: &Site,
+    watch: &mut Stopwatch,
+    dir: &Path,
+    disk: &Path,
+) -> anyhow::Result<()> {
+    let mac = map();
     let map = dir.join("macToIP");
     fs::write(&map, format!("{mac}\n")).context("writing the map of addresses")?;
     let script = dir.join("network.sh");

@@ -1,0 +1,344 @@
+//! The whole of it: disks, conversion, one session, results.
+
+use std::fs;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use refit_engine::disks::{ImageOptions, Options as DiskOptions};
+use refit_engine::target::{Fixed, Settings as EngineSettings};
+use refit_engine::{Facts, Fixup, Nic};
+use refit_machine::{DiskBus, Machine};
+use refit_v2v::{Accel, CancelToken, ConvertError, Environment, Outcome, Tools};
+
+use crate::environment::termination_log;
+use crate::keys::Keys;
+use crate::server::{Answers, Warning};
+use crate::{
+    Disk, Metrics, PodEnvironment, Settings, Source, ca, copy, description, disks, in_place,
+    inspection, last_words, modes, nics, refused, scripts, server, session,
+};
+
+/// What the pod is run with, beside what the controller says.
+pub struct Tooling<'t, 'e> {
+    /// How disks are opened, and who hears of a commit. Keys, the system and the places are set here.
+    pub engine: &'t mut EngineSettings<'e>,
+    /// The catalogue of fixups.
+    pub fixups: &'t [&'t dyn Fixup],
+    /// Ends virt-v2v.
+    pub cancel: &'t CancelToken,
+    /// Whether the pod was told to end, at whatever time.
+    pub stop: &'t dyn Fn() -> bool,
+}
+
+impl std::fmt::Debug for Tooling<'_, '_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tooling").finish_non_exhaustive()
+    }
+}
+
+/// One run.
+pub(crate) struct Run<'r, 'e> {
+    pub(crate) settings: &'r Settings,
+    pub(crate) env: &'r PodEnvironment,
+    pub(crate) engine: &'r mut EngineSettings<'e>,
+    pub(crate) fixups: &'r [&'r dyn Fixup],
+    pub(crate) scripts: Vec<Box<dyn Fixup>>,
+    pub(crate) cancel: &'r CancelToken,
+    pub(crate) tools: Tools,
+    pub(crate) keys: Keys,
+    pub(crate) nics: Vec<Nic>,
+    pub(crate) virtio_win: Option<PathBuf>,
+    pub(crate) metrics: Metrics,
+    pub(crate) disks: Vec<Disk>,
+}
+
+/// What a conversion led to.
+#[derive(Debug, Default)]
+pub(crate) struct Converted {
+    /// What virt-v2v said; nothing if the fixups were alone.
+    pub(crate) v2v: Option<Outcome>,
+    /// The machine as the source describes it.
+    pub(crate) machine: Option<Machine>,
+    /// What was found in the guest.
+    pub(crate) facts: Option<Facts>,
+    /// The fixups' report.
+    pub(crate) report: Option<serde_json::Value>,
+    /// For the controller.
+    pub(crate) warnings: Vec<Warning>,
+    /// For people.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Converted {
+    /// Takes what the session did.
+    ///
+    /// # Errors
+    /// If the report cannot be written as JSON.
+    pub(crate) fn fixed(&mut self, run: &Run<'_, '_>, fixed: Fixed) -> anyhow::Result<()> {
+        self.warnings.extend(session::warnings(run, &fixed.report));
+        let lacks_drivers = self.v2v.as_ref().and_then(|v2v| v2v.virtio) == Some(false)
+            && fixed
+                .devices
+                .is_none_or(|devices| devices.disk != DiskBus::Virtio);
+        if lacks_drivers {
+            self.warnings.push(session::warning(
+                "drivers: this Windows guest has no virtio drivers and will not start from virtio disks; mount \
+                 virtio-win and set VIRTIO_WIN, or use compatibility devices",
+            ));
+        }
+        self.report = Some(serde_json::to_value(&fixed.report).context("writing the report")?);
+        self.facts = Some(fixed.report.guest);
+        Ok(())
+    }
+
+    /// The session as a whole failed: a warning, if virt-v2v has converted the guest.
+    ///
+    /// # Errors
+    /// `refusal`, if virt-v2v has not: nothing made the guest ready then.
+    pub(crate) fn not_fixed(
+        &mut self,
+        error: anyhow::Error,
+        refusal: Option<anyhow::Error>,
+    ) -> anyhow::Result<()> {
+        if let Some(refusal) = refusal {
+            tracing::error!("the fixups failed, too: {error:#}");
+            return Err(refusal);
+        }
+        self.warnings.push(session::warning(&format!(
+            "fixups: none was applied: {}",
+            last_words::line(&error)
+        )));
+        Ok(())
+    }
+}
+
+impl Run<'_, '_> {
+    /// How virt-v2v is run, beside its options.
+    pub(crate) fn complete(&self, v2v: &mut refit_v2v::Settings) {
+        v2v.virtio_win.clone_from(
+            &self
+                .settings
+                .virtio_win
+                .clone()
+                .filter(|path| path.exists()),
+        );
+        if (self.engine.force_tcg)() {
+            v2v.accel = Accel::ForceTcg;
+        }
+    }
+
+    /// Where overlays are kept: the temporary storage that the plan gives, else the working directory.
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        let given = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty());
+        given.map_or_else(|| self.settings.paths.work_dir.clone(), PathBuf::from)
+    }
+
+    pub(crate) fn disk_options(&self) -> DiskOptions {
+        DiskOptions {
+            state_dir: Some(self.state_dir().join("refit-overlays")),
+            image: ImageOptions::default(),
+        }
+    }
+
+    pub(crate) fn not_cancelled(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.cancel.is_cancelled(), "interrupted");
+        Ok(())
+    }
+}
+
+/// Does what the controller asks for. Gives the contract's exit code: 0 if all is done, warnings or not; 1 if it
+/// failed, and the last line of the log and the termination message say why.
+pub fn run(settings: &Settings, env: &PodEnvironment, tooling: Tooling<'_, '_>) -> u8 {
+    match walk(settings, env, tooling) {
+        Ok(()) => 0,
+        Err(error) => {
+            last_words::say(&words(&error), &env.termination_log);
+            1
+        }
+    }
+}
+
+/// The same ending for an error that comes before there is anything to run.
+pub fn say_failure(error: &anyhow::Error) {
+    let log = termination_log(Path::new("/"), |name| std::env::var(name).ok());
+    last_words::say(&words(error), &log);
+}
+
+fn words(error: &anyhow::Error) -> String {
+    let mut text = format!("error: {}", last_words::line(error));
+    if let Some(failed) = error.downcast_ref::<ConvertError>() {
+        text.truncate(text.trim_end_matches('.').len());
+        text.push_str(". ");
+        text.push_str(refused::advice(failed));
+    }
+    text
+}
+
+fn walk(settings: &Settings, env: &PodEnvironment, tooling: Tooling<'_, '_>) -> anyhow::Result<()> {
+    let start = Instant::now();
+    settings.check()?;
+    let paths = &settings.paths;
+    if settings.source == Some(Source::VSphere)
+        && let Err(error) = ca::link(&paths.root)
+    {
+        // Whoever does not verify the source needs no certificates.
+        anyhow::ensure!(!settings.libvirt_url.contains("cacert="), error);
+        tracing::warn!("{error:#}");
+    }
+    fs::create_dir_all(&paths.work_dir)
+        .with_context(|| format!("creating {}", paths.work_dir.display()))?;
+    let mut run = prepare(
+        settings,
+        env,
+        tooling.fixups,
+        tooling.cancel,
+        tooling.engine,
+    )?;
+    if settings.remote_inspection {
+        let mut options = modes::remote_options(settings, &run.keys.v2v);
+        run.complete(&mut options.settings);
+        refit_v2v::run_inspector(&run.tools, &options, &mut |_| {}, run.cancel)
+            .with_context(|| format!("inspecting {}", settings.vm_name))?;
+        return Ok(());
+    }
+    let name = match settings.target_name() {
+        // The links alone have it.
+        "" if settings.in_place => "disk",
+        name => name,
+    };
+    let cancel = run.cancel;
+    run.disks = disks::discover(&paths.root, &paths.work_dir, name, &mut |pause| {
+        sleep(pause, cancel);
+    })?;
+    let mut early = Vec::new();
+    match scripts::load(&paths.dynamic_scripts_dir) {
+        Ok(scripts) => run.scripts = scripts,
+        Err(error) => early.push(session::warning(&format!("scripts: {error:#}"))),
+    }
+    let (nics, problems) = nics::read(settings.static_ips.as_deref());
+    run.nics = nics;
+    early.extend(problems.iter().map(|problem| session::warning(problem)));
+    let mut converted = if settings.in_place {
+        in_place::convert(&mut run)?
+    } else {
+        copy::convert(&mut run)?
+    };
+    run.metrics.phase("results");
+    converted.warnings.splice(0..0, early);
+    let answers = results(&run, converted, name, start)?;
+    tracing::info!(
+        "done in {:.0} s with {} warnings",
+        start.elapsed().as_secs_f64(),
+        answers.warnings.len()
+    );
+    if settings.local_migration {
+        server::serve(&answers, env.results, tooling.stop).context("serving the results")?;
+    }
+    Ok(())
+}
+
+fn prepare<'r, 'e>(
+    settings: &'r Settings,
+    env: &'r PodEnvironment,
+    fixups: &'r [&'r dyn Fixup],
+    cancel: &'r CancelToken,
+    engine: &'r mut EngineSettings<'e>,
+) -> anyhow::Result<Run<'r, 'e>> {
+    let keys = Keys::read(settings)?;
+    if keys.clevis {
+        tracing::warn!(
+            "volumes that only Clevis opens are opened by virt-v2v, and not for the fixups"
+        );
+    }
+    let mut virtio_win = settings.virtio_win.clone();
+    if let Some(path) = virtio_win.take_if(|path| !path.exists()) {
+        tracing::warn!("{}: there are no drivers; going on without", path.display());
+    }
+    let found = refit_virtio_win::locate(virtio_win.as_deref(), |name| std::env::var_os(name));
+    Ok(Run {
+        settings,
+        env,
+        engine,
+        fixups,
+        scripts: Vec::new(),
+        cancel,
+        tools: Tools::find(&Environment::current()),
+        keys,
+        nics: Vec::new(),
+        virtio_win: found.map(|found| found.path),
+        metrics: Metrics::new(),
+        disks: Vec::new(),
+    })
+}
+
+/// Writes the documents, and gathers what is served.
+fn results(
+    run: &Run<'_, '_>,
+    converted: Converted,
+    name: &str,
+    start: Instant,
+) -> anyhow::Result<Answers> {
+    let settings = run.settings;
+    let paths = &settings.paths;
+    let sizes: Vec<u64> = run.disks.iter().map(|disk| size(&disk.path)).collect();
+    let inspection = inspection::document(converted.facts.as_ref(), &sizes);
+    fs::write(&paths.inspection_output, &inspection)
+        .with_context(|| format!("writing {}", paths.inspection_output.display()))?;
+    if !settings.in_place {
+        let (machine, facts) = (converted.machine.as_ref(), converted.facts.as_ref());
+        description::complete(&paths.work_dir, name, run.disks.len(), machine, facts)?;
+    }
+    let vm = description::find(&paths.work_dir)
+        .map(|path| fs::read(&path).with_context(|| format!("reading {}", path.display())))
+        .transpose()?;
+    let report = serde_json::json!({
+        "schema": "refit/pod/v1",
+        "name": name,
+        "in_place": settings.in_place,
+        "seconds": (start.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+        "warnings": &converted.warnings,
+        "notes": &converted.notes,
+        "v2v": &converted.v2v,
+        "fixups": &converted.report,
+    });
+    Ok(Answers {
+        vm,
+        in_place: settings.in_place,
+        inspection: Some(inspection.into_bytes()),
+        warnings: converted.warnings,
+        report,
+    })
+}
+
+/// In bytes; 0 if it cannot be told.
+fn size(path: &Path) -> u64 {
+    let Ok(meta) = fs::metadata(path) else {
+        return 0;
+    };
+    if meta.file_type().is_block_device() {
+        use std::io::Seek as _;
+        let end = fs::File::open(path).and_then(|mut file| file.seek(std::io::SeekFrom::End(0)));
+        return end.unwrap_or(0);
+    }
+    meta.len()
+}
+
+/// Waits, unless it is cancelled.
+fn sleep(pause: Duration, cancel: &CancelToken) {
+    let end = Instant::now() + pause;
+    while !cancel.is_cancelled() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(100).min(pause));
+    }
+}
+
+/// Says on standard output which command is started, as the contract does for each.
+pub(crate) fn announce(program: &str, args: &[&str]) {
+    use std::io::Write as _;
+    let _ = writeln!(
+        std::io::stdout(),
+        "Building command: {program} [{}]",
+        args.join(" ")
+    );
+}

@@ -1,0 +1,236 @@
+//! The one session of ours: inspection, the fixups of both catalogues, users' scripts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use refit_engine::disks::{self, DiskSpec};
+use refit_engine::target::{self, Fixed, Progress, Settings as EngineSettings, Target};
+use refit_engine::{Fixup, Job, Nic, OpenError, Report, Request, Root, Selection, VerdictKind};
+
+use crate::run::Run;
+use crate::scripts::Signal;
+use crate::server::Warning;
+
+/// The only code that the controller's users know.
+const REASON: &str = "CustomizationFailed";
+/// What takes the changes back, in the working directory.
+const UNDO: &str = "undo.json";
+
+/// What the session works on.
+#[derive(Debug)]
+pub(crate) enum On<'o> {
+    /// Overlays of the caller's, which hold the changes afterwards.
+    Overlays(&'o [PathBuf]),
+    /// The disks themselves, through overlays of its own that are committed.
+    Disks(Vec<DiskSpec>),
+}
+
+/// Runs the session. `nics` are those of the machine, beside what the controller knows; `told`: the guest will have an
+/// OVF environment, whose word counts.
+///
+/// # Errors
+/// If the guest cannot be opened or changed; then what it works on may be half written if it is overlays, and is as
+/// it was otherwise.
+pub(crate) fn fix(
+    run: &mut Run<'_, '_>,
+    on: &On<'_>,
+    nics: Vec<Nic>,
+    told: bool,
+) -> anyhow::Result<Fixed> {
+    let request = request(run, nics, told);
+    let signal = run
+        .settings
+        .wait_for_guest_reboot
+        .then_some(&Signal as &dyn Fixup);
+    let fixups: Vec<&dyn Fixup> = run
+        .fixups
+        .iter()
+        .copied()
+        .chain(run.scripts.iter().map(Box::as_ref))
+        .chain(signal)
+        .collect();
+    let selection = Selection::default();
+    let job = Job {
+        fixups: &fixups,
+        selection: &selection,
+        request: &request,
+    };
+    let undo = run.settings.paths.work_dir.join(UNDO);
+    let wanted = run.settings.root_disk.clone();
+    let mut os_device = wanted.clone();
+    let metrics = run.metrics.clone();
+    let options = run.disk_options();
+    let keys = run.keys.engine.clone();
+    let engine = &mut *run.engine;
+    loop {
+        let outer = &mut *engine.progress;
+        let mut progress = |step: Progress| {
+            metrics.phase(phase(step));
+            outer(step);
+        };
+        let mut settings = EngineSettings {
+            os_device: os_device.clone(),
+            keys: keys.clone(),
+            force_tcg: engine.force_tcg,
+            launch_limit: engine.launch_limit.max(Duration::from_secs(300)),
+            in_place: false,
+            disks: options.clone(),
+            on_handle: &mut *engine.on_handle,
+            progress: &mut progress,
+        };
+        let fixed = match on {
+            On::Overlays(overlays) => {
+                target::fix_overlays(overlays, "the guest", &mut settings, job, &undo)
+            }
+            On::Disks(specs) => {
+                let target = Target::Disks(specs.clone());
+                target::fix(&target, &mut settings, job, &undo).map_err(anyhow::Error::from)
+            }
+        };
+        let error = match fixed {
+            Ok(fixed) => return Ok(fixed),
+            Err(error) => error,
+        };
+        match choose(&error, wanted.as_deref()) {
+            Some(device) if os_device.as_ref() != Some(&device) => os_device = Some(device),
+            _ => return Err(error),
+        }
+    }
+}
+
+/// Which of several systems, as virt-v2v's `--root first` chooses, or the first on the disk that is named.
+fn choose(error: &anyhow::Error, wanted: Option<&str>) -> Option<String> {
+    let first = |roots: &[Root], start: &str| {
+        let mut roots = roots.iter().map(|root| root.device.clone());
+        roots.find(|device| device.starts_with(start))
+    };
+    // The engine's own error may stand in the chain behind others.
+    let open = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<OpenError>())
+        .or_else(|| {
+            let failure = error.downcast_ref::<target::Failure>()?;
+            failure.error.downcast_ref::<OpenError>()
+        })?;
+    match (open, wanted) {
+        (OpenError::SeveralOperatingSystems { roots, .. }, None) => first(roots, ""),
+        (OpenError::NoSuchRoot { roots, device, .. }, Some(_)) => first(roots, device),
+        _ => None,
+    }
+}
+
+fn request(run: &Run<'_, '_>, nics: Vec<Nic>, told: bool) -> Request {
+    let known = run.nics.iter().cloned();
+    let nics = refit_engine::nic::merge(nics.into_iter().chain(known)).unwrap_or_else(|error| {
+        tracing::warn!("what is known of the NICs contradicts itself: {error:#}");
+        run.nics.clone()
+    });
+    let mut request = Request {
+        nics,
+        virtio_win: run.virtio_win.clone(),
+        ..Request::default()
+    };
+    let mut set = |id: &str, name: &str, value: toml::Value| {
+        let ours = request.parameters.entry(id.to_owned()).or_default();
+        ours.insert(name.to_owned(), value);
+    };
+    // KubeVirt's clocks show UTC.
+    set(
+        "windows-clock",
+        "clock",
+        toml::Value::String("auto".to_owned()),
+    );
+    if told {
+        set("cloud-init", "keep", toml::Value::Boolean(false));
+    }
+    request
+}
+
+/// One entry for each fixup that failed or is blocked; the metrics hear of all.
+pub(crate) fn warnings(run: &Run<'_, '_>, report: &Report) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    for fixup in &report.fixups {
+        run.metrics.fixup(&fixup.id, verdict(fixup.verdict));
+        if matches!(fixup.verdict, VerdictKind::Failed | VerdictKind::Blocked) {
+            warnings.push(warning(&format!("{}: {}", fixup.id, fixup.reason)));
+        }
+    }
+    warnings
+}
+
+/// An entry for the controller, which shows it to the user.
+pub(crate) fn warning(message: &str) -> Warning {
+    tracing::warn!("{message}");
+    Warning {
+        reason: REASON.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+fn verdict(kind: VerdictKind) -> &'static str {
+    match kind {
+        VerdictKind::Change => "change",
+        VerdictKind::Fine => "fine",
+        VerdictKind::NotApplicable => "not-applicable",
+        VerdictKind::Blocked => "blocked",
+        VerdictKind::Failed => "failed",
+    }
+}
+
+fn phase(step: Progress) -> &'static str {
+    match step {
+        Progress::Open => "open",
+        Progress::Plan => "plan",
+        Progress::Apply => "apply",
+        Progress::Check => "check",
+        Progress::Undo => "undo",
+        Progress::Commit => "commit",
+    }
+}
+
+/// Raw disks: what a controller attaches is never another format, whatever a guest has written into it.
+pub(crate) fn raw(path: &std::path::Path) -> DiskSpec {
+    DiskSpec {
+        path: path.to_owned(),
+        format: Some(disks::Format::Raw),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn the_first_system_or_the_first_on_a_disk() {
+        let roots = ["/dev/sda2", "/dev/sdb1", "/dev/sdb3"];
+        let roots: Vec<Root> = roots
+            .iter()
+            .map(|device| Root {
+                device: (*device).to_owned(),
+                product: String::new(),
+            })
+            .collect();
+        let several = || OpenError::SeveralOperatingSystems {
+            name: "g".to_owned(),
+            roots: roots.clone(),
+        };
+        let none = |device: &str| OpenError::NoSuchRoot {
+            name: "g".to_owned(),
+            device: device.to_owned(),
+            roots: roots.clone(),
+        };
+        for (error, wanted, expected) in [
+            (several(), None, Some("/dev/sda2")),
+            (none("/dev/sdb"), Some("/dev/sdb"), Some("/dev/sdb1")),
+            (none("/dev/sdc"), Some("/dev/sdc"), None),
+        ] {
+            let plain = Err::<(), _>(error).context("opening g").unwrap_err();
+            assert_eq!(choose(&plain, wanted).as_deref(), expected);
+            let failure = anyhow::Error::from(target::Failure::from(plain));
+            assert_eq!(choose(&failure, wanted).as_deref(), expected);
+        }
+        assert_eq!(choose(&anyhow::Error::msg("x"), None), None);
+    }
+}
