@@ -104,11 +104,7 @@ const ALONE: [&str; 1] = ["crates/v2v: real"];
 
 /// The programs of tests that start machines. Those that take longest come first, so that in the
 /// end no lane waits long for the other.
-<<<<<<< HEAD
-const LONGEST_FIRST: [&str; 13] = [
-=======
-const LONGEST_FIRST: [&str; 15] = [
->>>>>>> origin/main
+const LONGEST_FIRST: [&str; 16] = [
     "matrix",
     "image",
     "appliance",
