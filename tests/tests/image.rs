@@ -121,6 +121,9 @@ for program in "virt-v2v --version" "virt-v2v-in-place --version" "qemu-img --ve
     $program > /dev/null || echo "$program fails"
 done
 qemu-system-x86_64 -netdev help | grep -qx user || echo 'qemu has no SLIRP'
+echo quit | qemu-system-x86_64 -accel tcg -nodefaults -display none -S -monitor stdio -netdev user,id=n \
+    -device virtio-net-pci,netdev=n -device virtio-scsi-pci -device virtio-serial-pci > /dev/null ||
+    echo 'qemu does not start'
 find / -xdev -path /proc -prune -o -type f \( -perm /111 -o -name '*.so*' \) -print0 |
     xargs -0 -n 64 ldd 2> /dev/null | grep 'not found' | sort -u
 find / -xdev -path /proc -prune -o -perm /6000 -print
