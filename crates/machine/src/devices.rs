@@ -12,6 +12,7 @@ pub struct Devices {
     /// What its network cards are.
     pub nic: NicModel,
     /// Where a CD-ROM drive may be; none if the guest has a driver for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cdrom: Option<CdromBus>,
 }
 
