@@ -132,6 +132,24 @@ fn scripts_get_from_the_medium_what_they_ask_vmware_tools_for() {
         listed,
         ["guestinfo.ovfEnv", "guestinfo...\\..\\x", "guestinfo.state"]
     );
+
+    // What the descriptor sets for the machine lies beside the document, and is not hidden with it.
+    let beside = appliance.wine.c("../s-drive/guestinfo.xml");
+    fs::write(
+        &beside,
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<PropertySection>\n   \
+         <Property oe:key=\"guestinfo.Role\" oe:value=\"db &lt;1&gt;\"/>\n   \
+         <Property oe:key=\"guestinfo.state\" oe:value=\"theirs\"/>\n</PropertySection>\n",
+    )
+    .unwrap();
+    assert_eq!(appliance.tools("info-get guestinfo.role"), value("db <1>"));
+    assert_eq!(appliance.tools("info-get guestinfo.state"), value("a  b"));
+    let listed = appliance.tools("info-list").unwrap();
+    assert!(
+        listed.contains("guestinfo.Role\r\n") && listed.matches("guestinfo.state").count() == 1,
+        "{listed}"
+    );
+    fs::remove_file(beside).unwrap();
     let kept = appliance.wine.c("Program Files/refit/ovf-env");
     assert_eq!(
         fs::read_dir(kept).unwrap().count(),

@@ -12,6 +12,9 @@ use crate::environment::{self, PATH};
 
 /// The status by which a script says that it has nothing to do with the guest.
 const NOT_APPLICABLE: i32 = 100;
+/// Reads the whole script before it runs, so that no command in it can read the rest of it; fails where the guest has
+/// no `cat`.
+const EVALUATE: &str = "refit_script=$(cat) || exit; eval \"$refit_script\"";
 /// How much of its output is reported.
 const SHOWN: usize = 2048;
 
@@ -56,9 +59,7 @@ pub(crate) fn interpreter(text: &[u8], id: &str) -> Result<Vec<String>, String> 
     };
     match program.as_str() {
         "sh" | "bash" | "dash" | "ash" | "ksh" | "zsh" => {
-            // The whole script is read before it runs, so that no command in it can read the rest
-            // of it.
-            argv.extend(["-c".to_owned(), "eval \"$(cat)\"".to_owned(), id.to_owned()]);
+            argv.extend(["-c".to_owned(), EVALUATE.to_owned(), id.to_owned()]);
         }
         // These read all of it before they run any.
         other
@@ -167,13 +168,10 @@ mod tests {
     #[test]
     fn interpreters() {
         let cases: [(&str, Result<&[&str], &str>); 8] = [
-            (
-                "#!/bin/sh\necho",
-                Ok(&["/bin/sh", "-c", "eval \"$(cat)\"", "x"]),
-            ),
+            ("#!/bin/sh\necho", Ok(&["/bin/sh", "-c", EVALUATE, "x"])),
             (
                 "#! /bin/bash -e\n",
-                Ok(&["/bin/bash", "-e", "-c", "eval \"$(cat)\"", "x"]),
+                Ok(&["/bin/bash", "-e", "-c", EVALUATE, "x"]),
             ),
             ("#!/usr/bin/python3\n", Ok(&["/usr/bin/python3", "-"])),
             ("#!/usr/bin/env perl\n", Ok(&["/usr/bin/env", "perl", "-"])),

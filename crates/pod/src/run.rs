@@ -75,7 +75,8 @@ impl Converted {
     /// Takes what the session did.
     ///
     /// # Errors
-    /// If the report cannot be written as JSON.
+    /// If a Windows guest still has no drivers for its disks, whatever virt-v2v's exit code was, or the report cannot
+    /// be written as JSON.
     pub(crate) fn fixed(&mut self, run: &Run<'_, '_>, fixed: Fixed) -> anyhow::Result<()> {
         self.warnings.extend(session::warnings(run, &fixed.report));
         let lacks_drivers = self.v2v.as_ref().and_then(|v2v| v2v.virtio) == Some(false)
@@ -83,10 +84,10 @@ impl Converted {
                 .devices
                 .is_none_or(|devices| devices.disk != DiskBus::Virtio);
         if lacks_drivers {
-            self.warnings.push(session::warning(
-                "drivers: this Windows guest has no virtio drivers and will not start from virtio disks; mount \
-                 virtio-win and set VIRTIO_WIN, or use compatibility devices",
-            ));
+            anyhow::bail!(
+                "this Windows guest has no virtio drivers and would not start from virtio disks; mount virtio-win \
+                 into the pod and set VIRTIO_WIN, or migrate it without conversion and with compatibility devices"
+            );
         }
         self.report = Some(serde_json::to_value(&fixed.report).context("writing the report")?);
         self.facts = Some(fixed.report.guest);

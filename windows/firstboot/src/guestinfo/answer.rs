@@ -5,13 +5,15 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use super::call::Call;
-use super::document::{digest, property};
+use super::document::{digest, keys, property};
 use super::is_medium;
 use super::store::{DOCUMENT, Store};
 use crate::win32::{devices, system, volumes};
 
 /// Names of the document in the medium's root folder; Windows does not regard case.
-const NAMES: [&str; 2] = ["ovf-env.xml", "ovf_env.xml"];
+const NAMES: &[&str] = &["ovf-env.xml", "ovf_env.xml"];
+/// The descriptor's own settings for the guest (`vmw:ExtraConfig`), beside the document.
+const SETTINGS: &[&str] = &["guestinfo.xml"];
 /// Largest document, in bytes.
 const LARGEST: u64 = 4 << 20;
 /// How long Plug and Play may still be looking for the drive, in milliseconds.
@@ -29,7 +31,12 @@ pub fn run(program: &str, arguments: &[String]) -> i32 {
         Call::Set(key, value) => set(&store, &key, &value),
         Call::List => {
             let document = get(&store, DOCUMENT).map(|_| "guestinfo.ovfEnv".to_owned());
-            for key in document.into_iter().chain(store.keys()) {
+            let settings = medium(SETTINGS).unwrap_or_default();
+            let set = keys(&String::from_utf8_lossy(&settings))
+                .into_iter()
+                // What the guest has set follows, or is gone.
+                .filter(|key| store.get(&key.to_lowercase(), None).is_none());
+            for key in document.into_iter().chain(set).chain(store.keys()) {
                 say(key.as_bytes());
             }
             0
@@ -69,16 +76,19 @@ fn get(store: &Store, key: &str) -> Option<Vec<u8>> {
         return None;
     }
     let value = if key == DOCUMENT {
-        let document = medium()?;
+        let document = medium(NAMES)?;
         store.get(key, Some(&digest(&document))).unwrap_or(document)
     } else {
         match store.get(key, None) {
             Some(value) => value,
-            // Hidden with the whole document.
-            None => {
-                let document = get(store, DOCUMENT)?;
-                property(&String::from_utf8_lossy(&document), key)?.into_bytes()
-            }
+            None => match setting(key) {
+                Some(value) => value,
+                // Hidden with the whole document.
+                None => {
+                    let document = get(store, DOCUMENT)?;
+                    property(&String::from_utf8_lossy(&document), key)?.into_bytes()
+                }
+            },
         }
     };
     let end = value
@@ -87,11 +97,17 @@ fn get(store: &Store, key: &str) -> Option<Vec<u8>> {
     end.map(|end| value[..=end].to_vec())
 }
 
+/// What the descriptor sets; it needs no document.
+fn setting(key: &str) -> Option<Vec<u8>> {
+    let settings = medium(SETTINGS)?;
+    property(&String::from_utf8_lossy(&settings), key).map(String::into_bytes)
+}
+
 fn set(store: &Store, key: &str, value: &str) -> i32 {
     if !key.starts_with("guestinfo.") || key.len() == "guestinfo.".len() {
         return refuse("Permission denied");
     }
-    let digest = (key == DOCUMENT).then(|| digest(&medium().unwrap_or_default()));
+    let digest = (key == DOCUMENT).then(|| digest(&medium(NAMES).unwrap_or_default()));
     let result = prepare().and_then(|()| store.set(key, digest.as_deref(), value));
     match result {
         Ok(()) => say(b""),
@@ -109,20 +125,21 @@ fn prepare() -> io::Result<()> {
     system::protect_secret(&folder)
 }
 
-/// The document on the medium.
-fn medium() -> Option<Vec<u8>> {
-    read_medium().or_else(|| {
+/// A file on the medium.
+fn medium(names: &[&str]) -> Option<Vec<u8>> {
+    read_medium(names).or_else(|| {
         // Early at the start the drive may still be on its way.
         devices::wait_settled(SETTLE).ok()?;
-        read_medium()
+        read_medium(names)
     })
 }
 
-fn read_medium() -> Option<Vec<u8>> {
+/// The first of these files on a medium.
+fn read_medium(names: &[&str]) -> Option<Vec<u8>> {
     let drives = volumes::cdroms();
     let found = drives.iter().filter(|(_, label)| is_medium(label));
     found
-        .flat_map(|(letter, _)| NAMES.map(|name| format!("{letter}:\\{name}")))
+        .flat_map(|(letter, _)| names.iter().map(move |name| format!("{letter}:\\{name}")))
         .find_map(|path| {
             let mut content = Vec::new();
             let size = File::open(path)

@@ -3,17 +3,28 @@
 /// The value of one of the machine's own properties; keys are compared without regard to case. `key` is in
 /// small letters.
 pub fn property(document: &str, key: &str) -> Option<String> {
+    properties(document)
+        .find(|tag| attribute(tag, "oe:key").map_or(false, |found| found.to_lowercase() == key))
+        .and_then(|tag| attribute(tag, "oe:value"))
+}
+
+/// The keys of the machine's own properties, as they are written.
+pub fn keys(document: &str) -> Vec<String> {
+    properties(document)
+        .filter_map(|tag| attribute(tag, "oe:key"))
+        .collect()
+}
+
+/// The attributes of each of the machine's own properties.
+fn properties(document: &str) -> impl Iterator<Item = &str> {
     // Behind the machine's own section come those of its siblings.
     let own = document.split("<Entity").next().unwrap_or_default();
     let own = own.split("<oe:Entity").next().unwrap_or_default();
-    own.split('<')
-        .filter_map(|tag| {
-            let tag = tag.strip_prefix("oe:").unwrap_or(tag);
-            let rest = tag.strip_prefix("Property")?;
-            rest.starts_with(char::is_whitespace).then_some(rest)
-        })
-        .find(|tag| attribute(tag, "oe:key").map_or(false, |found| found.to_lowercase() == key))
-        .and_then(|tag| attribute(tag, "oe:value"))
+    own.split('<').filter_map(|tag| {
+        let tag = tag.strip_prefix("oe:").unwrap_or(tag);
+        let rest = tag.strip_prefix("Property")?;
+        rest.starts_with(char::is_whitespace).then_some(rest)
+    })
 }
 
 /// An attribute in a tag's text.
@@ -116,6 +127,10 @@ mod tests {
                 property(&DOCUMENT[..end], "guestinfo.name");
             }
         }
+        assert_eq!(
+            keys(DOCUMENT),
+            ["guestinfo.Name", "guestinfo.two", "guestinfo.empty"]
+        );
         // From the algorithm's own test vectors.
         assert_eq!(digest(b""), "cbf29ce484222325");
         assert_eq!(digest(b"a"), "af63dc4c8601ec8c");
