@@ -22,8 +22,8 @@ const LONGEST: u64 = 1 << 20;
 /// No more are run.
 const MOST: usize = 1000;
 
-/// The scripts in `dir` as fixups, in the order of their numbers. A file with another name is one that fails, so that
-/// somebody hears of it.
+/// The scripts in `dir` as fixups, in the order of their numbers. A script with another name is one that fails, so that
+/// somebody hears of it; what is no script by its ending is left alone.
 ///
 /// # Errors
 /// If the directory is there and cannot be listed.
@@ -38,8 +38,12 @@ pub(crate) fn load(dir: &Path) -> anyhow::Result<Vec<Box<dyn Fixup>>> {
     let mut ids = Vec::new();
     let mut last_boot: Option<String> = None;
     for (name, path) in files.into_iter().take(MOST) {
-        let id = unique(&name, &mut ids);
         let Some(parsed) = ScriptName::parse(&name) else {
+            if !name.ends_with(".sh") && !name.ends_with(".ps1") {
+                tracing::info!("{}: no script; left alone", path.display());
+                continue;
+            }
+            let id = unique(&name, &mut ids);
             let problem = Err(
                 "its name is none of NUMBER_linux_run_TEXT.sh, NUMBER_linux_firstboot_TEXT.sh and \
                  NUMBER_win_firstboot_TEXT.ps1, so that nobody runs it"
@@ -53,6 +57,7 @@ pub(crate) fn load(dir: &Path) -> anyhow::Result<Vec<Box<dyn Fixup>>> {
             ))));
             continue;
         };
+        let id = unique(&name, &mut ids);
         let text = read(&path).map_err(|error| format!("{error:#}"));
         match parsed.kind {
             Kind::LinuxRun => fixups.push(Box::new(Once::new(refit_plugins::single(
@@ -172,6 +177,7 @@ mod tests {
             "3_linux_firstboot_c.sh",
             "2_win_firstboot_x.ps1",
             "10_linux_run-b.sh",
+            "4_linux_later.sh",
             "readme.txt",
         ] {
             fs::write(dir.path().join("..data").join(name), "true\n").unwrap();
@@ -187,7 +193,7 @@ mod tests {
                 "script-3-linux-firstboot-c",
                 "script-10-linux-run-b",
                 "script-10-linux-run-b-2",
-                "script-readme",
+                "script-4-linux-later",
             ]
         );
         assert!(load(&dir.path().join("none")).unwrap().is_empty());
