@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use refit_tests::{
-    Run, Watched, fixup, guest, must, refit, run, snapshot, system_disk, system_disk_with,
+    SECRET, SmallDisk, Watched, assert_refused, assert_says, encrypted_disk, fixup, refit, run,
+    shell, snapshot, system_disk,
 };
 use tempfile::TempDir;
 
@@ -50,35 +51,6 @@ fn bad_files() -> TempDir {
     dir
 }
 
-fn shell(dir: &Path, script: &str) {
-    must(
-        Command::new("sh")
-            .args(["-ec", script])
-            .current_dir(dir)
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
-    )
-    .unwrap();
-}
-
-/// What holds for every refusal: one document, one line with `error:`, the same words in both, and
-/// nothing changed. Returns the message.
-fn assert_refused(done: &Run, code: i32) -> String {
-    assert_eq!(done.code, Some(code), "{done:?}");
-    let document = done.json().unwrap();
-    assert_eq!(document["schema"], "refit/error/v1", "{done:?}");
-    assert_eq!(document["changed"], false, "{done:?}");
-    let lines: Vec<&str> = done
-        .stderr
-        .lines()
-        .filter(|line| line.contains("error:"))
-        .collect();
-    assert_eq!(lines.len(), 1, "{done:?}");
-    let message = document["error"].as_str().unwrap().to_owned();
-    let first = message.lines().next().unwrap();
-    assert_eq!(lines, [format!("error: {first}")], "{done:?}");
-    message
-}
-
 /// Runs `refit --json` with these arguments in `dir`, where all must stay as it is.
 fn refused(dir: &Path, arguments: &[&str], code: i32) -> String {
     println!("refit {}", arguments.join(" "));
@@ -89,11 +61,8 @@ fn refused(dir: &Path, arguments: &[&str], code: i32) -> String {
     message
 }
 
-fn assert_says(message: &str, words: &[&str]) {
-    for word in words {
-        assert!(message.contains(word), "{word:?} is not in {message:?}");
-    }
-}
+/// How long the rest of a run may take.
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// A program that has the disk open for writing, ended when dropped.
 struct Writer(Child);
@@ -552,26 +521,6 @@ fn two_operating_systems() {
     );
 }
 
-const SECRET: &str = "geheim-7391";
-
-/// `NAME.img` inside of a LUKS volume that fills `NAME.luks.img`, with a file that holds its key.
-fn encrypted_disk(dir: &Path, name: &str) {
-    system_disk(dir, name).unwrap();
-    fs::remove_dir_all(dir.join(format!("{name}.tree"))).unwrap();
-    fs::write(dir.join("key"), SECRET).unwrap();
-    fs::write(dir.join("wrong"), "another").unwrap();
-    shell(
-        dir,
-        &format!(
-            "qemu-img create -q -f luks --object secret,id=k,file=key \
-                 -o key-secret=k,iter-time=10 {name}.luks.img 64M
-             qemu-img convert -n -f raw --object secret,id=k,file=key {name}.img \
-                 --target-image-opts driver=luks,key-secret=k,file.filename={name}.luks.img
-             rm {name}.img"
-        ),
-    );
-}
-
 #[test]
 fn an_encrypted_disk() {
     let dir = tempfile::tempdir().unwrap();
@@ -639,168 +588,6 @@ fn an_encrypted_disk() {
     }
 }
 
-/// How long the rest of a run may take.
-const LIMIT: std::time::Duration = std::time::Duration::from_secs(600);
-
-/// Converts what cannot be converted. The source stays as it is, nothing but the log remains, and
-/// the message names that. Returns message and log.
-fn unconverted(dir: &Path, arguments: &[&str]) -> (String, String) {
-    let before = snapshot(dir).unwrap();
-    let done = run(refit()
-        .current_dir(dir)
-        .args(["--json", "convert", "--out", "out"])
-        .args(arguments))
-    .unwrap();
-    let message = assert_refused(&done, 1);
-    let log = dir.join("out.failed.log");
-    assert_says(&message, &[log.to_str().unwrap()]);
-    let text = fs::read(&log).unwrap();
-    fs::remove_file(&log).unwrap();
-    assert_eq!(snapshot(dir).unwrap(), before, "{message}");
-    (message, String::from_utf8_lossy(&text).into_owned())
-}
-
-#[test]
-fn converting_a_disk_without_operating_system() {
-    let dir = bad_files();
-    let (message, log) = unconverted(dir.path(), &["--engine", "virt-v2v", "good.img"]);
-    assert_says(
-        &message,
-        &[
-            "good.img",
-            "no operating system",
-            "Check that this is the guest's system disk",
-        ],
-    );
-    assert_says(&log, &["running", "good.img"]);
-}
-
-#[test]
-fn converting_an_operating_system_that_virt_v2v_does_not_know() {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = system_disk_with(dir.path(), "alpine", |tree| {
-        let release = "ID=alpine\nVERSION_ID=3.19.1\nPRETTY_NAME=\"Alpine Linux v3.19\"\n";
-        fs::write(tree.join("etc/os-release"), release)?;
-        fs::remove_file(tree.join("etc/debian_version"))?;
-        fs::create_dir_all(tree.join("lib/apk/db"))?;
-        // Tells the architecture.
-        fs::copy("/bin/ls", tree.join("bin/ls"))?;
-        fs::write(
-            tree.join("lib/apk/db/installed"),
-            "P:busybox\nV:1.36.1-r15\nA:x86_64\n\n",
-        )?;
-        Ok(())
-    })
-    .unwrap();
-    let (message, _) = unconverted(
-        dir.path(),
-        &["--engine", "virt-v2v", disk.to_str().unwrap()],
-    );
-    assert_says(
-        &message,
-        &[
-            "alpine.img",
-            "virt-v2v cannot convert this operating system",
-            "alpine",
-            "--engine refit",
-        ],
-    );
-}
-
-#[test]
-fn converting_a_machine_with_two_operating_systems() {
-    let dir = tempfile::tempdir().unwrap();
-    let disks: String = ["web", "database"]
-        .into_iter()
-        .zip(["sda", "sdb"])
-        .map(|(name, device)| {
-            let path = system_disk(dir.path(), name).unwrap();
-            format!(
-                "<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{}'/>\
-                 <target dev='{device}' bus='scsi'/></disk>",
-                path.display()
-            )
-        })
-        .collect();
-    let domain = format!(
-        "<domain type='kvm'><name>two</name><memory unit='MiB'>512</memory><vcpu>1</vcpu>\
-         <os><type>hvm</type></os><devices>{disks}</devices></domain>"
-    );
-    fs::write(dir.path().join("two.xml"), domain).unwrap();
-    let (message, _) = unconverted(dir.path(), &["two.xml"]);
-    assert_says(
-        &message,
-        &[
-            "two.xml",
-            "several operating systems",
-            "/dev/sda",
-            "/dev/sdb",
-            "--os-device",
-        ],
-    );
-}
-
-#[test]
-fn converting_an_encrypted_disk_without_its_key() {
-    let dir = tempfile::tempdir().unwrap();
-    encrypted_disk(dir.path(), "web");
-    let (message, _) = unconverted(dir.path(), &["web.luks.img"]);
-    assert_says(&message, &["web.luks.img", "encrypted", "--key"]);
-}
-
-/// A small file system of its own, gone when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// `None` where mounting is not allowed.
-    fn mount(dir: PathBuf, size: &str) -> Option<Self> {
-        fs::create_dir(&dir).unwrap();
-        let options = format!("size={size}");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &options, "refit-test"])
-            .arg(&dir)
-            .output();
-        mounted
-            .is_ok_and(|output| output.status.success())
-            .then_some(Self(dir))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
-
-#[test]
-fn converting_to_a_full_disk() {
-    let dir = tempfile::tempdir().unwrap();
-    let Some(out) = SmallDisk::mount(dir.path().join("out"), "48M") else {
-        println!("skipped: this user may not mount a small file system");
-        return;
-    };
-    let source = guest(&[]).unwrap();
-    let digest = || must(Command::new("sha256sum").arg(source.disk())).unwrap();
-    let before = digest();
-    let done = run(refit()
-        .args(["--json", "convert", "--out"])
-        .arg(&out.0)
-        .arg(source.disk()))
-    .unwrap();
-    let message = assert_refused(&done, 1);
-    assert_says(
-        &message,
-        &["no space left", "Free some space", "out.failed.log"],
-    );
-    assert!(
-        done.stderr.contains("Copying disk 1 of 1"),
-        "it got as far as that: {done:?}"
-    );
-    assert_eq!(digest(), before);
-    let left: Vec<_> = fs::read_dir(&out.0).unwrap().collect();
-    assert!(left.is_empty(), "{left:?}");
-}
-
 /// The undo file is written before anything else; where it cannot be, nothing is changed.
 #[test]
 fn fixing_without_space_for_the_undo_file() {
@@ -809,7 +596,7 @@ fn fixing_without_space_for_the_undo_file() {
         println!("skipped: this user may not mount a small file system");
         return;
     };
-    let filler = File::create(small.0.join("filler")).unwrap();
+    let filler = File::create(small.path().join("filler")).unwrap();
     let mut at = 0;
     while filler.write_all_at(&[1; 4096], at).is_ok() {
         at += 4096;

@@ -123,7 +123,7 @@ pub struct Options {
     pub hardware: Hardware,
     /// Memory in bytes.
     pub memory: u64,
-    /// Number of virtual CPUs; by default two, one if they are emulated (see [`Accel::vcpus`]).
+    /// Number of virtual CPUs; by default two, one if they are emulated (see [`crate::Accel::vcpus`]).
     pub vcpus: Option<u32>,
     /// How long to wait for an outcome, from power-on.
     pub timeout: Duration,

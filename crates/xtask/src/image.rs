@@ -3,7 +3,7 @@
 //!
 //! Packages are installed into a tree ([`tree`]), libguestfs' appliance is made in it ([`appliance`]), what nothing
 //! needs at run time is taken out ([`dpkg`]), and the rest becomes layers ([`layer`]) of an OCI archive ([`oci`])
-//! with a list of what is in it ([`sbom`]). What goes in is data: `images/debian/recipe.toml`.
+//! with a list of what is in it ([`mod@sbom`]). What goes in is data: `images/debian/recipe.toml`.
 
 mod appliance;
 mod dpkg;

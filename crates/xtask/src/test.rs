@@ -104,7 +104,7 @@ const ALONE: [&str; 1] = ["crates/v2v: real"];
 
 /// The programs of tests that start machines. Those that take longest come first, so that in the
 /// end no lane waits long for the other.
-const LONGEST_FIRST: [&str; 16] = [
+const LONGEST_FIRST: [&str; 17] = [
     "matrix",
     "image",
     "appliance",
@@ -113,6 +113,7 @@ const LONGEST_FIRST: [&str; 16] = [
     "firstboot",
     "own_engine",
     "bad_input",
+    "bad_conversions",
     "boot",
     "pod_interrupt",
     "interrupt",

@@ -7,7 +7,7 @@ pub const LABEL: &str = "OVF ENV";
 /// The document's name in the root directory.
 pub const FILE: &str = "ovf-env.xml";
 
-/// Name of the file beside it with what else the guest could ask VMware Tools for ([`super::guestinfo`]). Readers of
+/// Name of the file beside it with what else the guest could ask VMware Tools for ([`super::guestinfo()`]). Readers of
 /// the document do not see it; refit's stand-in for VMware Tools does.
 pub const GUESTINFO_FILE: &str = "guestinfo.xml";
 
@@ -19,7 +19,7 @@ pub fn medium(document: &str, time: i64) -> Result<Vec<u8>, Error> {
     medium_with(document, None, time)
 }
 
-/// Makes the ISO image with the document and, if there is any, the text of [`super::guestinfo`].
+/// Makes the ISO image with the document and, if there is any, the text of [`super::guestinfo()`].
 ///
 /// # Errors
 /// If one of them is too large.
