@@ -354,6 +354,7 @@ fn a_guest_is_converted_in_place(podman: &Podman, scratch: &Path, dir: &Path) {
         .env("V2V_inPlace", "1")
         .env("V2V_source", "ec2")
         .env("V2V_vmName", "web1")
+        .env("V2V_staticIPs", &format!("{MAC}:ip:10.0.2.15,10.0.2.2,24"))
         .env("LOCAL_MIGRATION", "false")
         .run()
         .unwrap();
