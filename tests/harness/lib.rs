@@ -4,6 +4,7 @@
 //! Everything here is real: guests that boot, libguestfs, qemu, virt-v2v. Tests force emulation,
 //! because KVM opens and hangs on some machines.
 
+mod booted;
 mod controller;
 mod guests;
 mod http;
@@ -22,6 +23,7 @@ use std::process::{Command, Output};
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
+pub use booted::booted;
 pub use controller::{Controller, Migration, Provider};
 pub use guests::{Guest, PASSWORD, edit, guest, system_disk, system_disk_with, windows};
 pub use http::{Answer, Client};

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use refit_tests::{PASSWORD, Run, fixup, guest, must, refit, root, run};
+use refit_tests::{PASSWORD, Run, booted, fixup, guest, must, refit, root, run};
 use serde_json::Value;
 
 const MAC: &str = "00:50:56:aa:bb:01";
@@ -59,35 +59,21 @@ fn convert(dir: &Path, ova: &Path, engine: &str, arguments: &[&str]) -> Run {
 
 /// Boots with the medium and asks what each consumer has made of it.
 fn boot(out: &Path, cdrom_bus: &str) -> Value {
-    let password = out.with_extension("password");
-    fs::write(&password, PASSWORD).unwrap();
-    let booted = run(refit()
-        .args(["boot", "--json", "--accel", "tcg", "--timeout", "900"])
-        .args(["--nic", MAC, "--user", "root", "--password-file"])
-        .arg(&password)
-        .arg("--cdrom")
-        .arg(out.join("ovf-env.iso"))
-        .args(["--cdrom-bus", cdrom_bus])
-        .args(["--run", "cat /root/from-vmtoolsd"])
-        .args(["--run", "cat /root/from-cd"])
-        .args([
-            "--run",
-            "cloud-init status --wait >/dev/null; cat /root/from-cloud-init",
-        ])
-        .args(["--run", "vmware-rpctool 'info-get guestinfo.ready'"])
-        .args([
-            "--run",
-            "vmtoolsd --cmd 'info-get guestinfo.none'; echo status $?",
-        ])
-        .args(["--run", "vmtoolsd --cmd 'info-get guestinfo.role'"])
-        .args([
-            "--run",
-            "findmnt -t iso9660 -n; ls /run | grep -c refit-ovf-env",
-        ])
-        .arg(out.join("appliance-disk0.qcow2")))
-    .unwrap();
-    assert_eq!(booted.code, Some(0), "{booted:?}");
-    booted.json().unwrap()
+    let medium = out.join("ovf-env.iso");
+    let mut arguments = vec!["--nic", MAC, "--cdrom-bus", cdrom_bus];
+    arguments.extend(["--cdrom", medium.to_str().unwrap()]);
+    for command in [
+        "cat /root/from-vmtoolsd",
+        "cat /root/from-cd",
+        "cloud-init status --wait >/dev/null; cat /root/from-cloud-init",
+        "vmware-rpctool 'info-get guestinfo.ready'",
+        "vmtoolsd --cmd 'info-get guestinfo.none'; echo status $?",
+        "vmtoolsd --cmd 'info-get guestinfo.role'",
+        "findmnt -t iso9660 -n; ls /run | grep -c refit-ovf-env",
+    ] {
+        arguments.extend(["--run", command]);
+    }
+    booted(&[out.join("appliance-disk0.qcow2")], &arguments)
 }
 
 fn assert_configured(booted: &Value) {

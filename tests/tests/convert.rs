@@ -2,39 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use refit_tests::{PASSWORD, guest, must, refit, root, run};
+use refit_tests::{booted, guest, must, refit, root, run};
 use serde_json::Value;
 
 const MAC: &str = "00:50:56:aa:bb:01";
-
-/// Boots a disk, logs in, and returns the report.
-fn boot(disk: &Path, arguments: &[&str]) -> Value {
-    let password = disk.with_extension("password");
-    fs::write(&password, PASSWORD).unwrap();
-    let booted = run(refit()
-        .args([
-            "boot",
-            "--json",
-            "--accel",
-            "tcg",
-            "--timeout",
-            "900",
-            "--nic",
-            MAC,
-            "--user",
-            "root",
-            "--password-file",
-        ])
-        .arg(&password)
-        .args(arguments)
-        .arg(disk))
-    .unwrap();
-    assert_eq!(booted.code, Some(0), "{booted:?}");
-    booted.json().unwrap()
-}
 
 fn first_nic(report: &Value) -> (String, Vec<String>) {
     let nic = report["nics"]
@@ -55,9 +28,9 @@ fn first_nic(report: &Value) -> (String, Vec<String>) {
 fn an_ova_keeps_its_network() {
     let dir = tempfile::tempdir().unwrap();
     let original = guest(&[]).unwrap();
-    let on_vmware = boot(
-        &original.copy(dir.path()).unwrap(),
-        &["--hardware", "vmware"],
+    let on_vmware = booted(
+        &[original.copy(dir.path()).unwrap()],
+        &["--nic", MAC, "--hardware", "vmware"],
     );
     assert_eq!(
         first_nic(&on_vmware),
@@ -129,9 +102,9 @@ fn an_ova_keeps_its_network() {
     );
 
     let screenshot = dir.path().join("shot.png");
-    let on_kvm = boot(
-        &out.join("web1-disk0.qcow2"),
-        &["--screenshot", screenshot.to_str().unwrap()],
+    let on_kvm = booted(
+        &[out.join("web1-disk0.qcow2")],
+        &["--nic", MAC, "--screenshot", screenshot.to_str().unwrap()],
     );
     assert_eq!(
         first_nic(&on_kvm),

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use refit_tests::{PASSWORD, differences, edit, fixup, guest, must, refit, run, tree};
+use refit_tests::{booted, differences, edit, fixup, guest, must, refit, run, tree};
 
 const NIC: &str = "00:50:56:aa:bb:01=10.0.2.15/24";
 
@@ -203,15 +203,8 @@ fn cards_whose_names_the_kernel_gives_the_other_way_round_keep_their_own() {
     assert_eq!(fix["checked"], true);
     assert_eq!(fixup(&fix, "nic-names")["verdict"], "change");
 
-    let password = write("password", PASSWORD);
-    let booted = run(refit()
-        .args(["boot", "--json", "--accel", "tcg", "--timeout", "900"])
-        .args(["--user", "root", "--password-file", &password])
-        .args(&nics)
-        .arg(&disk))
-    .unwrap();
-    assert_eq!(booted.code, Some(0), "{booted:?}");
-    let booted = booted.json().unwrap();
+    let nics: Vec<&str> = nics.iter().map(AsRef::as_ref).collect();
+    let booted = booted(&[&disk], &nics);
     for (mac, name, address) in [
         (MACS[0], "eth1", "10.0.2.15/24"),
         (MACS[1], "eth0", "192.0.2.15/24"),

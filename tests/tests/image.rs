@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use refit_tests::{PASSWORD, Podman, guest, image, must, refit, root, run, system_disk, volume};
+use refit_tests::{Podman, booted, guest, image, must, refit, root, run, system_disk, volume};
 use serde_json::Value;
 
 /// The validators from PyPI; in CI they must be there.
@@ -366,27 +366,9 @@ fn a_guest_is_converted_in_place(podman: &Podman, scratch: &Path, dir: &Path) {
     let owner = must(Command::new("stat").args(["--format", "%u:%g"]).arg(&disk)).unwrap();
     assert_eq!(owner.trim(), "107:107");
 
-    let password = dir.join("password");
-    fs::write(&password, PASSWORD).unwrap();
-    let booted = run(refit()
-        .args([
-            "boot",
-            "--json",
-            "--accel",
-            "tcg",
-            "--timeout",
-            "900",
-            "--nic",
-            MAC,
-        ])
-        .args(["--user", "root", "--password-file"])
-        .arg(&password)
-        .arg(&disk))
-    .unwrap();
-    assert_eq!(booted.code, Some(0), "{booted:?}");
-    let booted = booted.json().unwrap();
-    let nics = booted["nics"].as_array().unwrap();
+    let report = booted(&[&disk], &["--nic", MAC]);
+    let nics = report["nics"].as_array().unwrap();
     let nic = nics.iter().find(|nic| nic["mac"] == MAC).unwrap();
-    assert_eq!(nic["name"], "ens192", "{booted}");
-    assert_eq!(nic["addresses"][0], "10.0.2.15/24", "{booted}");
+    assert_eq!(nic["name"], "ens192", "{report}");
+    assert_eq!(nic["addresses"][0], "10.0.2.15/24", "{report}");
 }

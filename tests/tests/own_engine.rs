@@ -6,7 +6,7 @@ use std::io::{Seek as _, SeekFrom};
 use std::path::Path;
 use std::process::Command;
 
-use refit_tests::{PASSWORD, Run, edit, fixup, guest, must, refit, root, run};
+use refit_tests::{Run, booted, edit, fixup, guest, must, refit, root, run};
 use serde_json::Value;
 
 const MAC: &str = "00:50:56:aa:bb:01";
@@ -21,16 +21,8 @@ fn convert(dir: &Path, arguments: &[&str]) -> Run {
 
 /// Boots the first disk of a conversion on virtio; returns the report and the names of what came out beside it.
 fn boot(out: &Path, name: &str) -> (Value, Vec<String>) {
-    let password = out.with_extension("password");
-    fs::write(&password, PASSWORD).unwrap();
-    let booted = run(refit()
-        .args(["boot", "--json", "--accel", "tcg", "--timeout", "900"])
-        .args(["--nic", MAC, "--user", "root", "--password-file"])
-        .arg(&password)
-        .arg(out.join(format!("{name}-disk0.qcow2"))))
-    .unwrap();
-    assert_eq!(booted.code, Some(0), "{booted:?}");
-    (booted.json().unwrap(), names(out))
+    let disk = out.join(format!("{name}-disk0.qcow2"));
+    (booted(&[disk], &["--nic", MAC]), names(out))
 }
 
 fn names(dir: &Path) -> Vec<String> {

@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use refit_tests::{PASSWORD, fixup, guest, must, refit, root, run, snapshot, system_disk_with};
+use refit_tests::{
+    PASSWORD, booted, fixup, guest, must, refit, root, run, snapshot, system_disk_with,
+};
 use serde_json::Value;
 
 /// A copy of the examples that nobody but its owner may write to, whatever the checkout's umask was.
@@ -326,22 +328,18 @@ fn a_first_boot_script_runs_once_in_a_guest_that_boots() {
     assert_eq!(fixup(&fixed, "arrival-report")["verdict"], "change");
     assert_eq!(fixed["checked"], true);
 
-    let password = dir.path().join("password");
-    fs::write(&password, PASSWORD).unwrap();
     let done = "/var/lib/refit/firstboot/arrival-report.done";
     let wait = format!("for i in $(seq 120); do [ -e {done} ] && break; sleep 2; done; cat {done}");
-    let booted = run(refit()
-        .args(["boot", "--json", "--accel", "tcg", "--timeout", "900"])
-        .args(["--nic", MAC, "--user", "root", "--password-file"])
-        .arg(&password)
-        .args(["--run", &wait])
-        .args(["--run", "cat /var/log/arrival-report.txt"])
-        .args(["--run", "cat /var/log/refit-firstboot-arrival-report.log"])
-        .args(["--run", "find /etc /usr/local -name '*refit-firstboot*'"])
-        .arg(&disk))
-    .unwrap();
-    assert_eq!(booted.code, Some(0), "{booted:?}");
-    let booted = booted.json().unwrap();
+    let mut arguments = vec!["--nic", MAC];
+    for command in [
+        wait.as_str(),
+        "cat /var/log/arrival-report.txt",
+        "cat /var/log/refit-firstboot-arrival-report.log",
+        "find /etc /usr/local -name '*refit-firstboot*'",
+    ] {
+        arguments.extend(["--run", command]);
+    }
+    let booted = booted(&[&disk], &arguments);
     let output = |index: usize| {
         let command = &booted["commands"][index];
         assert_eq!(command["status"], 0, "{command:#}");

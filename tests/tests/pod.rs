@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use refit_tests::{
-    Controller, Loop, Migration, PASSWORD, Pod, PodSpec, Provider, guest, must, refit, root, run,
+    Controller, Loop, Migration, Pod, PodSpec, Provider, booted, guest, must, root, run,
 };
 use serde_json::Value;
 
@@ -32,16 +32,7 @@ fn migrate(spec: PodSpec, provider: Provider, disks: usize) -> (Pod, Migration) 
 
 /// Boots a disk of these, the first, and gives the report.
 fn boot(disks: &[PathBuf]) -> Value {
-    let password = disks[0].with_extension("password");
-    fs::write(&password, PASSWORD).unwrap();
-    let booted = run(refit()
-        .args(["boot", "--json", "--accel", "tcg", "--timeout", "900"])
-        .args(["--nic", MAC, "--user", "root", "--password-file"])
-        .arg(&password)
-        .args(disks))
-    .unwrap();
-    assert_eq!(booted.code, Some(0), "{booted:?}");
-    let report = booted.json().unwrap();
+    let report = booted(disks, &["--nic", MAC]);
     let nics = report["nics"].as_array().unwrap();
     let nic = nics.iter().find(|nic| nic["mac"] == MAC).unwrap();
     assert_eq!(nic["name"], "ens192", "{report:#}");
@@ -177,7 +168,6 @@ fn assert_nothing_left(pod: &Pod) {
             .into_iter()
             .flatten()
             .map(|entry| entry.unwrap().file_name())
-            .filter(|name| name != "disk.password")
             .collect();
         assert!(names.len() <= 1, "{names:?}");
     }
