@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use refit_tests::{PASSWORD, Run, booted, fixup, guest, must, refit, root, run};
+use refit_tests::{Run, booted, fixup, guest, must, refit, root, run};
 use serde_json::Value;
 
 const MAC: &str = "00:50:56:aa:bb:01";
