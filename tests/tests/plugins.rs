@@ -6,9 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use refit_tests::{
-    PASSWORD, booted, fixup, guest, must, refit, root, run, snapshot, system_disk_with,
-};
+use refit_tests::{booted, fixup, guest, must, refit, root, run, snapshot, system_disk_with};
 use serde_json::Value;
 
 /// A copy of the examples that nobody but its owner may write to, whatever the checkout's umask was.

@@ -6,9 +6,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use refit_tests::{
-    Controller, Loop, Migration, Pod, PodSpec, Provider, booted, guest, must, root, run,
-};
+use refit_tests::{Controller, Loop, Migration, Pod, PodSpec, Provider, booted, guest, must, root};
 use serde_json::Value;
 
 const MAC: &str = "00:50:56:aa:bb:01";
