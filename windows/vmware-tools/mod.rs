@@ -32,6 +32,7 @@ use refit_engine::{
 };
 use refit_hive::Hive;
 
+use crate::parameters;
 use edits::Edits;
 use paths::Places;
 use signatures::Signatures;
@@ -95,7 +96,7 @@ impl Fixup for VmwareTools {
         let mut found = Vec::new();
         let mut once = Vec::new();
         for (parameter, table) in tables() {
-            if !flag(self.info(), request, parameter) {
+            if !parameters::flag(self.info(), request, parameter) {
                 evidence.extend(left(&hives, &windows, parameter, table));
                 continue;
             }
@@ -344,16 +345,4 @@ fn left(
 /// What a product's name ends with: some have the version there.
 fn last_word(name: &str) -> &str {
     name.rsplit(' ').next().unwrap_or_default()
-}
-
-/// Whether a parameter of type bool is set.
-fn flag(info: &Info, request: &Request, name: &str) -> bool {
-    let given = request
-        .parameters
-        .get(&info.id)
-        .and_then(|given| given.get(name));
-    given
-        .or_else(|| info.parameters.get(name)?.default.as_ref())
-        .and_then(toml::Value::as_bool)
-        .unwrap_or_default()
 }
