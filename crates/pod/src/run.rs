@@ -5,11 +5,11 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use refit_engine::disks::{ImageOptions, Options as DiskOptions};
 use refit_engine::target::{Fixed, Settings as EngineSettings};
 use refit_engine::{Facts, Fixup, Nic};
-use refit_machine::{DiskBus, Machine};
+use refit_machine::{Devices, DiskBus, Machine};
 use refit_v2v::{Accel, CancelToken, ConvertError, Environment, Outcome, Tools};
 
 use crate::environment::termination_log;
@@ -79,16 +79,7 @@ impl Converted {
     /// be written as JSON.
     pub(crate) fn fixed(&mut self, run: &Run<'_, '_>, fixed: Fixed) -> anyhow::Result<()> {
         self.warnings.extend(session::warnings(run, &fixed.report));
-        let lacks_drivers = self.v2v.as_ref().and_then(|v2v| v2v.virtio) == Some(false)
-            && fixed
-                .devices
-                .is_none_or(|devices| devices.disk != DiskBus::Virtio);
-        if lacks_drivers {
-            anyhow::bail!(
-                "this Windows guest has no virtio drivers and would not start from virtio disks; mount virtio-win \
-                 into the pod and set VIRTIO_WIN, or migrate it without conversion and with compatibility devices"
-            );
-        }
+        self.has_drivers(fixed.devices)?;
         self.report = Some(serde_json::to_value(&fixed.report).context("writing the report")?);
         self.facts = Some(fixed.report.guest);
         Ok(())
@@ -97,7 +88,8 @@ impl Converted {
     /// The session as a whole failed: a warning, if virt-v2v has converted the guest.
     ///
     /// # Errors
-    /// `refusal`, if virt-v2v has not: nothing made the guest ready then.
+    /// `refusal`, if virt-v2v has not: nothing made the guest ready then. Also if a Windows guest has no drivers for
+    /// its disks: the fixups were to bring them.
     pub(crate) fn not_fixed(
         &mut self,
         error: anyhow::Error,
@@ -111,6 +103,21 @@ impl Converted {
             "fixups: none was applied: {}",
             last_words::line(&error)
         )));
+        self.has_drivers(None)
+            .with_context(|| last_words::line(&error))
+    }
+
+    /// # Errors
+    /// If virt-v2v left a guest without virtio drivers, and the fixups, which know `devices` to have drivers
+    /// then, brought none for its disks.
+    fn has_drivers(&self, devices: Option<Devices>) -> anyhow::Result<()> {
+        let lacked = self.v2v.as_ref().and_then(|v2v| v2v.virtio) == Some(false);
+        let brought = devices.is_some_and(|devices| devices.disk == DiskBus::Virtio);
+        ensure!(
+            !lacked || brought,
+            "this Windows guest has no virtio drivers and would not start from virtio disks; mount virtio-win \
+             into the pod and set VIRTIO_WIN, or migrate it without conversion and with compatibility devices"
+        );
         Ok(())
     }
 }
@@ -144,7 +151,7 @@ impl Run<'_, '_> {
     }
 
     pub(crate) fn not_cancelled(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(!self.cancel.is_cancelled(), "interrupted");
+        ensure!(!self.cancel.is_cancelled(), "interrupted");
         Ok(())
     }
 }
@@ -185,7 +192,7 @@ fn walk(settings: &Settings, env: &PodEnvironment, tooling: Tooling<'_, '_>) -> 
         && let Err(error) = ca::link(&paths.root)
     {
         // Whoever does not verify the source needs no certificates.
-        anyhow::ensure!(!settings.libvirt_url.contains("cacert="), error);
+        ensure!(!settings.libvirt_url.contains("cacert="), error);
         tracing::warn!("{error:#}");
     }
     fs::create_dir_all(&paths.work_dir)
@@ -342,4 +349,42 @@ pub(crate) fn announce(program: &str, args: &[&str]) {
         "Building command: {program} [{}]",
         args.join(" ")
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use refit_machine::NicModel;
+
+    use super::*;
+
+    #[test]
+    fn without_drivers_for_its_disks_no_guest_is_ready() {
+        let converted = |virtio| Converted {
+            v2v: Some(Outcome {
+                virtio,
+                ..Outcome::default()
+            }),
+            ..Converted::default()
+        };
+        let on = |disk| {
+            Some(Devices {
+                disk,
+                nic: NicModel::Virtio,
+                cdrom: None,
+            })
+        };
+        assert!(converted(Some(true)).has_drivers(None).is_ok());
+        assert!(converted(None).has_drivers(None).is_ok());
+        let lacking = converted(Some(false));
+        assert!(lacking.has_drivers(on(DiskBus::Virtio)).is_ok());
+        assert!(lacking.has_drivers(on(DiskBus::Sata)).is_err());
+
+        let mut lacking = lacking;
+        let failed = anyhow::anyhow!("the appliance did not start");
+        let error = lacking.not_fixed(failed, None).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(error.contains("did not start") && error.contains("no virtio drivers"));
+        let failed = anyhow::anyhow!("the appliance did not start");
+        assert!(converted(Some(true)).not_fixed(failed, None).is_ok());
+    }
 }
