@@ -142,7 +142,7 @@ fn options(run: &Run<'_, '_>, are_overlays: bool) -> (InPlaceOptions, Vec<Nic>) 
             .iter()
             .map(|disk| local(disk, are_overlays))
             .collect();
-        match domain::prepare(settings, &local) {
+        match domain::prepare(settings, &local, run.cancel) {
             Ok(xml) => {
                 let machine = libvirt::parse(&xml).unwrap_or_default();
                 let nics = refit_engine::nic::from_machine(&machine, "libvirt");

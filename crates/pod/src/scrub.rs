@@ -7,25 +7,17 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use anyhow::Context as _;
-use rustix::fs::{MemfdFlags, memfd_create};
 
+use crate::handover::{self, Variables};
 use crate::settings::is_setting;
 
-/// What begins so comes from the controller.
-const PREFIX: &str = "V2V_";
 /// Says that the rest of the environment is on standard input.
 const MARK: &str = "REFIT_POD_SETTINGS";
-/// Longer settings are none.
-const LIMIT: u64 = 4 << 20;
-
-/// Variables with their values.
-pub type Variables = Vec<(OsString, OsString)>;
 
 /// The environment as the controller gave it, but for its secrets. Does not return the first time that it is called
 /// in an environment with `V2V_` variables: the process starts anew then, with the same arguments.
@@ -41,16 +33,9 @@ pub fn environment() -> anyhow::Result<Variables> {
     let (ours, theirs): (Variables, Variables) = variables
         .iter()
         .cloned()
-        .partition(|(name, _)| name.as_bytes().starts_with(PREFIX.as_bytes()));
-    let settings = encoded(&ours);
+        .partition(|(name, _)| handover::is_controllers(name));
     let theirs = for_children(theirs, &ours);
-    let mut memory = File::from(
-        memfd_create("settings", MemfdFlags::CLOEXEC).context("making a file in memory")?,
-    );
-    memory
-        .write_all(&settings)
-        .and_then(|()| memory.rewind())
-        .context("keeping the settings in memory")?;
+    let memory = handover::keep(&settings(ours)).context("keeping the settings in memory")?;
     let mut args = std::env::args_os();
     let name = args.next().unwrap_or_else(|| "refit".into());
     let program = std::env::current_exe().context("looking for this program")?;
@@ -110,32 +95,15 @@ fn for_children(mut theirs: Variables, ours: &Variables) -> Variables {
     theirs
 }
 
-fn encoded(variables: &Variables) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for (name, value) in variables {
-        if name.to_str().is_some_and(is_setting) {
-            bytes.extend([name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat());
-        }
-    }
-    bytes
-}
-
-fn decoded(bytes: &[u8]) -> Variables {
-    let pairs = bytes.split(|&byte| byte == 0).filter_map(|pair| {
-        let at = pair.iter().position(|&byte| byte == b'=')?;
-        let of = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
-        Some((of(&pair[..at]), of(&pair[at + 1..])))
-    });
-    pairs.collect()
+/// Those that say something else than a secret.
+fn settings(mut ours: Variables) -> Variables {
+    ours.retain(|(name, _)| name.to_str().is_some_and(is_setting));
+    ours
 }
 
 /// From its beginning, wherever another process that has it has read to.
 fn received() -> std::io::Result<Variables> {
-    let mut bytes = Vec::new();
-    File::open("/proc/self/fd/0")?
-        .take(LIMIT)
-        .read_to_end(&mut bytes)?;
-    Ok(decoded(&bytes))
+    handover::received(File::open("/proc/self/fd/0")?)
 }
 
 #[cfg(test)]
@@ -159,10 +127,8 @@ mod tests {
             ("V2V_accessKeyId", "admin"),
             ("V2V_cacert", "PEM"),
         ]);
-        let bytes = encoded(&given);
-        assert!(!String::from_utf8_lossy(&bytes).contains("geheim"));
         assert_eq!(
-            decoded(&bytes),
+            settings(given),
             variables(&[("V2V_vmName", "a=b\nc"), ("V2V_RootDisk", "")])
         );
     }
