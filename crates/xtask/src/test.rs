@@ -103,7 +103,7 @@ pub fn run_tier(fast: bool) -> anyhow::Result<()> {
 const ALONE: [&str; 1] = ["crates/v2v: real"];
 
 /// The programs of tests that start machines. Those that take longest come first, so that in the
-/// end no lane waits long for the other.
+/// end no lane waits long for another.
 const LONGEST_FIRST: [&str; 17] = [
     "matrix",
     "image",
