@@ -6,6 +6,7 @@
 
 mod booted;
 mod controller;
+mod firstboot;
 mod guests;
 mod http;
 mod machines;
@@ -25,6 +26,7 @@ use serde_json::Value;
 
 pub use booted::booted;
 pub use controller::{Controller, Migration, Provider};
+pub use firstboot::{FirstBoot, firstboot, wait_for};
 pub use guests::{Guest, PASSWORD, edit, guest, system_disk, system_disk_with, windows};
 pub use http::{Answer, Client};
 pub use machines::{MACHINES, Machine, Untouched};
@@ -34,7 +36,7 @@ pub use refusals::{SECRET, SmallDisk, assert_refused, assert_says, encrypted_dis
 pub use stand_ins::{Started, started};
 pub use tree::{differences, tree};
 pub use watched::{To, Watched};
-pub use wine::{Wine, firstboot};
+pub use wine::Wine;
 
 /// The top of the checkout.
 #[must_use]

@@ -191,6 +191,12 @@ impl Wine {
         let text = String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n");
         Ok(output.status.success().then_some(text))
     }
+
+    /// Whether the service control manager knows `service`.
+    pub fn has_service(&self, service: &str) -> anyhow::Result<bool> {
+        let key = format!("HKLM\\SYSTEM\\CurrentControlSet\\Services\\{service}");
+        Ok(self.query(&key)?.is_some())
+    }
 }
 
 /// Whether this process may mount and change its root.
@@ -204,18 +210,4 @@ impl Drop for Wine {
         // A test that fails has more to say than this.
         let _ = self.power_off();
     }
-}
-
-/// The first-boot service as `cargo xtask firstboot` builds it.
-///
-/// # Errors
-/// It was not built.
-pub fn firstboot(arch: &str) -> anyhow::Result<PathBuf> {
-    let path = root().join(format!("target/firstboot/refit-firstboot-{arch}.exe"));
-    ensure!(
-        path.exists(),
-        "{} is missing: run `cargo xtask firstboot`",
-        path.display()
-    );
-    Ok(path)
 }

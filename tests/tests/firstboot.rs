@@ -4,111 +4,14 @@
 use std::fs;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use refit_tests::{Wine, firstboot, must, refit, root, run, windows};
-
-const PROGRAM: &str = "refit-firstboot.exe";
-const FOLDER: &str = "C:\\Program Files\\refit\\firstboot";
-/// Longest wait for something that takes a second.
-const LIMIT: Duration = Duration::from_secs(120);
-
-/// The folder above `tasks` with the program in it.
-struct Folder<'w> {
-    wine: &'w Wine,
-    path: PathBuf,
-}
-
-impl<'w> Folder<'w> {
-    fn new(wine: &'w Wine) -> Self {
-        let path = wine.c("Program Files/refit/firstboot");
-        fs::create_dir_all(path.join("tasks")).unwrap();
-        fs::create_dir_all(path.join("files")).unwrap();
-        fs::copy(
-            firstboot(wine.arch()).unwrap(),
-            path.join("refit-firstboot.exe"),
-        )
-        .unwrap();
-        Self { wine, path }
-    }
-
-    fn task(&self, name: &str, lines: &str) {
-        let text = format!("refit-task 1\n{lines}\n");
-        fs::write(self.path.join("tasks").join(name), text).unwrap();
-    }
-
-    fn script(&self, name: &str, lines: &str) {
-        fs::write(
-            self.path.join("files").join(name),
-            lines.replace('\n', "\r\n"),
-        )
-        .unwrap();
-    }
-
-    /// A task that runs a script of these lines.
-    fn scripted(&self, task: &str, keys: &str, lines: &str) {
-        let script = format!("{task}.cmd");
-        self.script(&script, &format!("@echo off\n{lines}\n"));
-        self.task(
-            &format!("{task}.task"),
-            &format!("kind script\ninterpreter cmd\nscript %Refit%\\files\\{script}\n{keys}"),
-        );
-    }
-
-    /// One boot in the console; its exit code, of which Unix sees the lowest byte.
-    fn boot(&self) -> i32 {
-        let program = format!("{FOLDER}\\refit-firstboot.exe");
-        let words = [
-            &program, "run", FOLDER, "--pause", "0", "--settle", "1", "--peer", "1",
-        ];
-        let output = self.wine.run(&words).output().unwrap();
-        // Shown if the test fails.
-        println!("{}", String::from_utf8_lossy(&output.stdout));
-        println!("{}", String::from_utf8_lossy(&output.stderr));
-        output.status.code().unwrap()
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path.join(name)).unwrap_or_default()
-    }
-
-    /// Each task's result, without its message.
-    fn results(&self) -> Vec<String> {
-        let result = self.read("complete");
-        let words = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
-        result.lines().map(words).collect()
-    }
-
-    /// What is in it, without the program: Wine removes that whenever it starts anew.
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.path).unwrap();
-        let mut names: Vec<String> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name != PROGRAM)
-            .collect();
-        names.sort();
-        names
-    }
-}
-
-/// What Unix sees of 3010.
-const RESTART: i32 = 3010 & 0xff;
-
-fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !there() {
-        assert!(start.elapsed() < LIMIT, "{what}");
-        sleep(Duration::from_millis(50));
-    }
-}
+use refit_tests::{FirstBoot, Wine, firstboot, must, refit, root, run, wait_for, windows};
 
 #[test]
 fn tasks_of_every_kind_are_done_in_order() {
     let wine = Wine::new().unwrap();
-    let folder = Folder::new(&wine);
+    let folder = FirstBoot::new(&wine);
     wine.registry(concat!(
         "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Enum\\PCI\\VEN_15AD&DEV_07B0&SUBSYS_07B015AD&REV_01\\FF29840000]\n",
         "\"DeviceDesc\"=\"vmxnet3 Ethernet Adapter\"\n",
@@ -150,7 +53,12 @@ fn tasks_of_every_kind_are_done_in_order() {
         "kind remove-files\npath C:\\Old\\Tools\npath C:\\Old\\missing",
     );
 
-    assert_eq!(folder.boot(), RESTART, "{}", folder.read("log.txt"));
+    assert_eq!(
+        folder.boot(),
+        FirstBoot::RESTART,
+        "{}",
+        folder.read("log.txt")
+    );
     assert!(
         !folder.path.join("complete").exists(),
         "not before the restart"
@@ -192,7 +100,7 @@ fn tasks_of_every_kind_are_done_in_order() {
     assert!(policy.unwrap().unwrap().contains("0x1"));
     let said = folder.read("said.txt");
     assert!(said.starts_with("says one and x=2"), "{said}");
-    assert!(said.contains(FOLDER), "{said}");
+    assert!(said.contains(FirstBoot::FOLDER), "{said}");
     assert!(!wine.c("Old/Tools").exists() && wine.c("Old").exists());
     assert_eq!(
         folder.names(),
@@ -204,7 +112,7 @@ fn tasks_of_every_kind_are_done_in_order() {
 #[test]
 fn failing_and_hostile_tasks_are_bounded_and_block_nobody() {
     let wine = Wine::new().unwrap();
-    let folder = Folder::new(&wine);
+    let folder = FirstBoot::new(&wine);
     folder.scripted("10-fails", "attempts 3", "exit /b 7");
     folder.scripted("11-hangs", "attempts 1\ntimeout 1", ":again\ngoto again");
     folder.scripted(
@@ -234,8 +142,13 @@ fn failing_and_hostile_tasks_are_bounded_and_block_nobody() {
     fs::write(folder.path.join("tasks/notes.txt"), "not a task").unwrap();
     folder.scripted("90-last", "", "echo done> \"%~dp0..\\last.txt\"");
 
-    assert_eq!(folder.boot(), RESTART, "{}", folder.read("log.txt"));
-    assert_eq!(folder.boot(), RESTART);
+    assert_eq!(
+        folder.boot(),
+        FirstBoot::RESTART,
+        "{}",
+        folder.read("log.txt")
+    );
+    assert_eq!(folder.boot(), FirstBoot::RESTART);
     assert_eq!(folder.boot(), 1, "{}", folder.read("log.txt"));
     assert_eq!(
         folder.results(),
@@ -277,16 +190,24 @@ fn failing_and_hostile_tasks_are_bounded_and_block_nobody() {
 #[test]
 fn a_power_loss_in_every_attempt_is_survived() {
     let wine = Wine::new().unwrap();
-    let folder = Folder::new(&wine);
+    let folder = FirstBoot::new(&wine);
     // The script waits until the power is off, unless it has waited before.
     let waits = "if exist \"%~dpn0.once\" exit /b 0\necho x> \"%~dpn0.once\"\n:again\ngoto again";
     folder.scripted("10-a", "attempts 2", waits);
     folder.scripted("20-b", "attempts 2", waits);
     folder.scripted("30-never", "attempts 2", ":again\ngoto again");
     folder.scripted("40-c", "attempts 2", waits);
-    let program = format!("{FOLDER}\\refit-firstboot.exe");
+    let program = format!("{}\\{}", FirstBoot::FOLDER, FirstBoot::PROGRAM);
     for attempt in 1..=5 {
-        let words = [&program, "run", FOLDER, "--pause", "0", "--settle", "1"];
+        let words = [
+            &program,
+            "run",
+            FirstBoot::FOLDER,
+            "--pause",
+            "0",
+            "--settle",
+            "1",
+        ];
         let mut child = wine
             .run(&words)
             .stdout(std::process::Stdio::null())
@@ -330,9 +251,9 @@ fn a_power_loss_in_every_attempt_is_survived() {
 #[test]
 fn a_damaged_record_does_not_start_over_for_ever() {
     let wine = Wine::new().unwrap();
-    let folder = Folder::new(&wine);
+    let folder = FirstBoot::new(&wine);
     folder.scripted("10-a", "reboot always", "exit /b 0");
-    for (boot, expected) in [(1, RESTART), (2, 1)] {
+    for (boot, expected) in [(1, FirstBoot::RESTART), (2, 1)] {
         fs::write(
             folder.path.join("state"),
             "refit-firstboot-state 1\nboots 1\n",
@@ -408,35 +329,24 @@ fn virt_v2v(wine: &Wine) {
     .unwrap();
 }
 
-fn service(wine: &Wine) {
-    wine.registry(concat!(
-        "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\refit-firstboot]\n",
-        "\"Type\"=dword:00000010\n\"Start\"=dword:00000002\n\"ErrorControl\"=dword:00000001\n",
-        "\"ImagePath\"=\"\\\"C:\\\\Program Files\\\\refit\\\\firstboot\\\\refit-firstboot.exe\\\" service\"\n",
-        "\"DisplayName\"=\"refit first-boot service\"\n\"ObjectName\"=\"LocalSystem\"\n",
-    ))
-    .unwrap();
-}
-
-fn exists(wine: &Wine, service: &str) -> bool {
-    let key = format!("HKLM\\SYSTEM\\CurrentControlSet\\Services\\{service}");
-    wine.query(&key).unwrap().is_some()
-}
-
 #[test]
 fn both_services_run_at_boot_virt_v2vs_first_and_remove_themselves() {
     let wine = Wine::new().unwrap();
-    let folder = Folder::new(&wine);
+    let folder = FirstBoot::new(&wine);
     let port = serial_port(&wine);
     folder.scripted("70-a", "title Ours", "echo refit>> C:\\order.txt");
     virt_v2v(&wine);
-    service(&wine);
+    folder.register();
     wine.power_off().unwrap();
 
     wine.power_on().unwrap();
     wait_for("the result", || folder.path.join("complete").exists());
-    wait_for("the service's end", || !exists(&wine, "refit-firstboot"));
-    wait_for("virt-v2v's service's end", || !exists(&wine, "firstboot"));
+    wait_for("the service's end", || {
+        !wine.has_service("refit-firstboot").unwrap()
+    });
+    wait_for("virt-v2v's service's end", || {
+        !wine.has_service("firstboot").unwrap()
+    });
 
     let order = fs::read_to_string(wine.c("order.txt")).unwrap();
     assert_eq!(
@@ -455,7 +365,7 @@ fn both_services_run_at_boot_virt_v2vs_first_and_remove_themselves() {
     wine.power_off().unwrap();
     wine.power_on().unwrap();
     assert!(
-        !folder.path.join(PROGRAM).exists(),
+        !folder.path.join(FirstBoot::PROGRAM).exists(),
         "a start later the program is gone"
     );
 }
@@ -463,7 +373,7 @@ fn both_services_run_at_boot_virt_v2vs_first_and_remove_themselves() {
 #[test]
 fn virt_v2vs_service_without_progress_is_switched_off() {
     let wine = Wine::new().unwrap();
-    let folder = Folder::new(&wine);
+    let folder = FirstBoot::new(&wine);
     virt_v2v(&wine);
     // Known to the control manager, but not started: as if each script asked for one more restart.
     wine.power_off().unwrap();
@@ -475,7 +385,12 @@ fn virt_v2vs_service_without_progress_is_switched_off() {
     wine.power_on().unwrap();
     // The record of eight starts, as it would be after them.
     folder.scripted("10-a", "reboot always", "exit /b 0");
-    assert_eq!(folder.boot(), RESTART, "{}", folder.read("log.txt"));
+    assert_eq!(
+        folder.boot(),
+        FirstBoot::RESTART,
+        "{}",
+        folder.read("log.txt")
+    );
     let state = folder.read("state");
     assert!(state.contains("peer-left 1\npeer-stuck 0\n"), "{state}");
     let state = state
@@ -525,229 +440,10 @@ fn rhsrvany_installs_and_removes_a_service() {
     wine.run(&["net", "start", "any"]).output().unwrap();
     wait_for("the program", || wine.c("ran.txt").exists());
     assert!(run(&["-s", "any", "uninstall"]));
-    wait_for("the service's end", || !exists(&wine, "any"));
+    wait_for("the service's end", || !wine.has_service("any").unwrap());
     assert!(run(&["-s", "any", "uninstall"]), "what is gone is gone");
     assert!(!run(&["-s", "any\\thing", "install"]));
     assert!(!run(&["--help"]));
-}
-
-/// The first network interface of this host with a static look: address, length and hardware address.
-fn host_interface() -> Option<(String, String)> {
-    let output = Command::new("ip")
-        .args(["-4", "-o", "addr", "show", "scope", "global"])
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut words = text.lines().next()?.split_whitespace();
-    let name = words.nth(1)?;
-    let address = words.nth(1)?.to_owned();
-    let mac = fs::read_to_string(Path::new("/sys/class/net").join(name).join("address")).ok()?;
-    Some((mac.trim().to_owned(), address))
-}
-
-const OLD: &str = "{AAAAAAAA-1111-2222-3333-444444444444}";
-const INTERFACES: &str =
-    "HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters\\Interfaces";
-
-/// An interface that the machine had, with a static address.
-fn earlier_interface(wine: &Wine) {
-    wine.registry(&format!(
-        "[{INTERFACES}\\{OLD}]\n\"EnableDHCP\"=dword:0\n\"IPAddress\"=hex(7):{}\n\"SubnetMask\"=hex(7):{}\n\"NameServer\"=\"192.0.2.53\"\n\"Domain\"=\"example.com\"",
-        multi("198.51.100.10"),
-        multi("255.255.255.0"),
-    ))
-    .unwrap();
-}
-
-#[test]
-fn settings_of_an_interface_are_found_by_its_hardware_address() {
-    let Some((mac, address)) = host_interface() else {
-        println!("this host has no network interface that Wine could show");
-        return;
-    };
-    let wine = Wine::new().unwrap();
-    let folder = Folder::new(&wine);
-    earlier_interface(&wine);
-    // The addresses that it has, by Wine's netsh, which changes nothing.
-    folder.task(
-        "40-same.task",
-        &format!("kind network\nmac {mac}\naddress {address}\nattempts 1"),
-    );
-    // Addresses that netsh does not set.
-    folder.task(
-        "41-other.task",
-        &format!("kind network\nmac {mac}\naddress 198.51.100.9/24\nattempts 1\ntimeout 2"),
-    );
-    folder.task(
-        "42-none.task",
-        "kind network\nmac 02:00:00:00:00:99\ndhcp4 yes\nattempts 1\ntimeout 1",
-    );
-    folder.task(
-        "43-present.task",
-        &format!("kind network\nmac {mac}\nfrom-interface {OLD}\nattempts 1\ntimeout 2"),
-    );
-    assert_eq!(folder.boot(), 1, "{}", folder.read("log.txt"));
-    assert_eq!(
-        folder.results(),
-        [
-            "done 40-same.task",
-            "failed 41-other.task",
-            "failed 42-none.task",
-            "failed 43-present.task"
-        ]
-    );
-    let log = folder.read("log.txt");
-    for line in [
-        "source=static address=198.51.100.9 mask=255.255.255.0 gateway=none",
-        "source=static address=198.51.100.10 mask=255.255.255.0 gateway=none",
-        "no network interface with the address 02:00:00:00:00:99",
-    ] {
-        assert!(log.contains(line), "{line}: {log}");
-    }
-}
-
-#[test]
-fn without_netsh_the_registry_is_written_for_the_next_start() {
-    let Some((mac, _)) = host_interface() else {
-        println!("this host has no network interface that Wine could show");
-        return;
-    };
-    let wine = Wine::new().unwrap();
-    let folder = Folder::new(&wine);
-    earlier_interface(&wine);
-    // Without a netsh that works, the registry is written and a restart asked for.
-    let netsh = wine.c("windows/system32/netsh.exe");
-    fs::remove_file(&netsh).unwrap();
-    fs::write(&netsh, "no program").unwrap();
-    fs::create_dir_all(folder.path.join("tasks")).unwrap();
-    folder.task(
-        "44-move.task",
-        &format!("kind network\nmac {mac}\nfrom-interface {OLD}"),
-    );
-    assert_eq!(folder.boot(), RESTART, "{}", folder.read("log.txt"));
-    let all = wine.query(INTERFACES).unwrap().unwrap();
-    let (old, new): (Vec<&str>, Vec<&str>) = all.split("\n\n").partition(|key| key.contains(OLD));
-    let (old, new) = (old.join("\n"), new.join("\n"));
-    for value in [
-        "IPAddress    REG_MULTI_SZ    198.51.100.10",
-        "255.255.255.0",
-        "192.0.2.53",
-        "example.com",
-    ] {
-        assert!(new.contains(value), "{value}: {all}");
-    }
-    assert!(
-        old.contains("EnableDHCP    REG_DWORD    0x1") && !old.contains("198.51.100.10"),
-        "{all}"
-    );
-    assert_eq!(folder.boot(), 0, "{}", folder.read("log.txt"));
-}
-
-#[test]
-fn windows_xp_64_is_served_without_netsh_and_newer_functions() {
-    before_vista(&Wine::new().unwrap(), "winxp64");
-}
-
-#[test]
-fn windows_xp_32_is_served_without_netsh_and_newer_functions() {
-    before_vista(&Wine::new_32().unwrap(), "winxp");
-}
-
-/// Wine as Windows XP: the program takes the ways that it takes there.
-fn before_vista(wine: &Wine, version: &str) {
-    let folder = Folder::new(wine);
-    wine.registry(&format!(
-        "[HKEY_CURRENT_USER\\Software\\Wine]\n\"Version\"=\"{version}\""
-    ))
-    .unwrap();
-    wine.registry("[HKEY_LOCAL_MACHINE\\SOFTWARE\\Old\\a\\b\\c]\n\"x\"=\"y\"")
-        .unwrap();
-    // As a service, at the start of the system.
-    folder.scripted("71-service", "", "exit /b 0");
-    service(wine);
-    wine.power_off().unwrap();
-    wine.power_on().unwrap();
-    wait_for("the service's end", || !exists(wine, "refit-firstboot"));
-    wait_for("the files' removal", || folder.names().len() <= 2);
-    assert_eq!(folder.results(), ["done 71-service.task"]);
-
-    // In the console, several boots.
-    let folder = Folder::new(wine);
-    fs::remove_file(folder.path.join("complete")).unwrap();
-    // Its netsh knows other words, so none is started.
-    fs::remove_file(wine.c("windows/system32/netsh.exe")).unwrap();
-    folder.task("20-wait.task", "kind wait-pnp\ntimeout 30");
-    folder.task(
-        "35-registry.task",
-        "kind registry\nkey HKLM\\SOFTWARE\\Old\\a\\b\ndelete-key yes",
-    );
-    folder.task("50-disks.task", "kind online-disks\ntimeout 2");
-    folder.scripted("70-script", "", "exit /b 0");
-    let mut expected = vec!["done 20-wait.task", "done 35-registry.task"];
-    let mut boots = vec![0];
-    let interface = host_interface();
-    if let Some((mac, _)) = &interface {
-        earlier_interface(wine);
-        folder.task(
-            "40-move.task",
-            &format!(
-                "kind network\nmac {mac}\nfrom-interface {OLD}\ngateway 198.51.100.1\n\
-                 route 10.0.0.0/8 198.51.100.2\nwins 192.0.2.60\ntimeout 5"
-            ),
-        );
-        folder.task(
-            "41-six.task",
-            &format!("kind network\nmac {mac}\naddress 2001:db8::1/64\nattempts 1\ntimeout 5"),
-        );
-        expected.extend(["done 40-move.task", "failed 41-six.task"]);
-        boots = vec![RESTART, 1];
-    }
-    expected.extend(["done 50-disks.task", "done 70-script.task"]);
-    for code in boots {
-        assert_eq!(folder.boot(), code, "{}", folder.read("log.txt"));
-    }
-    assert_eq!(folder.results(), expected, "{}", folder.read("complete"));
-    assert_eq!(wine.query("HKLM\\SOFTWARE\\Old\\a\\b").unwrap(), None);
-    assert!(wine.query("HKLM\\SOFTWARE\\Old\\a").unwrap().is_some());
-    if interface.is_some() {
-        let all = wine.query(INTERFACES).unwrap().unwrap();
-        let (old, new): (Vec<&str>, Vec<&str>) =
-            all.split("\n\n").partition(|key| key.contains(OLD));
-        let (old, new) = (old.join("\n"), new.join("\n"));
-        for value in [
-            "EnableDHCP    REG_DWORD    0x0",
-            "IPAddress    REG_MULTI_SZ    198.51.100.10",
-            "SubnetMask    REG_MULTI_SZ    255.255.255.0",
-            "DefaultGateway    REG_MULTI_SZ    198.51.100.1",
-            "NameServer    REG_SZ    192.0.2.53",
-            "Domain    REG_SZ    example.com",
-        ] {
-            assert!(new.contains(value), "{value}: {all}");
-        }
-        assert!(!old.contains("198.51.100.10"), "released: {all}");
-        let parameters = INTERFACES.trim_end_matches("\\Interfaces");
-        let routes = wine.query(&format!("{parameters}\\PersistentRoutes"));
-        let routes = routes.unwrap().unwrap();
-        assert!(
-            routes.contains("10.0.0.0,255.0.0.0,198.51.100.2,1"),
-            "{routes}"
-        );
-        let log = folder.read("log.txt");
-        assert!(!log.contains("netsh"), "{log}");
-        assert!(
-            log.contains("IPv6 cannot be set on Windows before Vista"),
-            "{log}"
-        );
-    }
-}
-
-/// One string as the bytes of a `REG_MULTI_SZ`, as `.reg` files have them.
-fn multi(text: &str) -> String {
-    let units = text.encode_utf16().chain([0, 0]).flat_map(u16::to_le_bytes);
-    units
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<Vec<_>>()
-        .join(",")
 }
 
 /// The real virt-v2v on a disk that it takes for Windows, on a host without `rhsrvany.exe`.

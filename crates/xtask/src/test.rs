@@ -104,13 +104,14 @@ const ALONE: [&str; 1] = ["crates/v2v: real"];
 
 /// The programs of tests that start machines. Those that take longest come first, so that in the
 /// end no lane waits long for another.
-const LONGEST_FIRST: [&str; 17] = [
+const LONGEST_FIRST: [&str; 18] = [
     "matrix",
     "image",
     "appliance",
     "pod",
     "windows_drivers",
     "firstboot",
+    "firstboot_network",
     "own_engine",
     "bad_input",
     "bad_conversions",
