@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::io::{Read as _, Seek as _};
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,6 +13,8 @@ use crate::{Wine, root};
 
 /// Longest wait for something that takes a second.
 const LIMIT: Duration = Duration::from_secs(120);
+/// Longest run of the program at one boot.
+const BOOT: Duration = Duration::from_secs(600);
 
 /// The folder above `tasks` with the program in it.
 #[derive(Debug)]
@@ -77,11 +80,31 @@ impl<'w> FirstBoot<'w> {
             "--peer",
             "1",
         ];
-        let output = self.wine.run(&words).output().unwrap();
+        // Not a pipe: what outlives the program would keep it open, and this would wait for that.
+        let said = tempfile::tempfile().unwrap();
+        let mut program = self
+            .wine
+            .run(&words)
+            .stdout(said.try_clone().unwrap())
+            .stderr(said.try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = program.try_wait().unwrap() {
+                break status;
+            }
+            if start.elapsed() > BOOT {
+                program.kill().unwrap();
+            }
+            sleep(Duration::from_millis(50));
+        };
+        let mut text = Vec::new();
+        (&said).rewind().unwrap();
+        (&said).read_to_end(&mut text).unwrap();
         // Shown if the test fails.
-        println!("{}", String::from_utf8_lossy(&output.stdout));
-        println!("{}", String::from_utf8_lossy(&output.stderr));
-        output.status.code().unwrap()
+        println!("{}", String::from_utf8_lossy(&text));
+        status.code().unwrap()
     }
 
     /// Registers the service, as the fixup does.

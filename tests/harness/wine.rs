@@ -154,6 +154,27 @@ impl Wine {
         must(self.server().arg("-w")).map(drop)
     }
 
+    /// Whether a process of this prefix has `word` on its command line (not of a 32-bit one, whose prefix
+    /// has another name inside).
+    ///
+    /// # Errors
+    /// The list of processes cannot be read.
+    pub fn runs(&self, word: &str) -> anyhow::Result<bool> {
+        let prefix = format!("WINEPREFIX={}", self.dir.path().display());
+        for process in std::fs::read_dir("/proc")? {
+            let process = process?.path();
+            // Those of others, or that have just ended, are not ours.
+            let read = |name| std::fs::read(process.join(name)).unwrap_or_default();
+            let is_ours = read("environ")
+                .split(|byte| *byte == 0)
+                .any(|variable| variable == prefix.as_bytes());
+            if is_ours && String::from_utf8_lossy(&read("cmdline")).contains(word) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Starts the machine: services that start by themselves, files that are to go at the next start.
     ///
     /// # Errors

@@ -148,6 +148,9 @@ fn failing_and_hostile_tasks_are_bounded_and_block_nobody() {
         "{}",
         folder.read("log.txt")
     );
+    wait_for("the end of a script that hangs", || {
+        !wine.runs("11-hangs.cmd").unwrap()
+    });
     assert_eq!(folder.boot(), FirstBoot::RESTART);
     assert_eq!(folder.boot(), 1, "{}", folder.read("log.txt"));
     assert_eq!(

@@ -12,7 +12,7 @@ use crate::actions;
 use crate::folder::Folder;
 use crate::schedule::Outcome;
 use crate::task::Task;
-use crate::win32::process::Job;
+use crate::win32::process::end_together;
 use crate::win32::service::stopping;
 
 /// What the process's last line begins with.
@@ -29,7 +29,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub fn run(folder: &Folder, file: &str, task: &Task) -> Option<Outcome> {
     let failure = |message: String| Some(Outcome::Failure { message });
     let output = folder.file("attempt.out");
-    let (mut child, job) = match start(folder, file, &output) {
+    let mut child = match start(folder, file, &output) {
         Ok(started) => started,
         Err(error) => return failure(format!("starting the attempt: {error}")),
     };
@@ -41,7 +41,8 @@ pub fn run(folder: &Folder, file: &str, task: &Task) -> Option<Outcome> {
             Err(error) => break Err(error.to_string()),
         }
         if stopping() {
-            // Ends with its job; the next start finds that it was cut short.
+            // The next start finds that it was cut short.
+            let _ = child.kill();
             return None;
         }
         if Instant::now() >= deadline {
@@ -52,9 +53,7 @@ pub fn run(folder: &Folder, file: &str, task: &Task) -> Option<Outcome> {
         }
         sleep(Duration::from_millis(100));
     };
-    // The process and all that it has started.
-    drop(job);
-    // If the job could not hold it: the process alone. It may have ended already.
+    // With all that it has started. It may have ended already.
     let _ = child.kill();
     let said = folder.log_output(&output, MARKER);
     match code {
@@ -68,9 +67,9 @@ pub fn run(folder: &Folder, file: &str, task: &Task) -> Option<Outcome> {
     }
 }
 
-fn start(folder: &Folder, file: &str, output: &Path) -> io::Result<(Child, Option<Job>)> {
+fn start(folder: &Folder, file: &str, output: &Path) -> io::Result<Child> {
     let out = File::create(output)?;
-    let child = Command::new(std::env::current_exe()?)
+    Command::new(std::env::current_exe()?)
         .arg("attempt")
         .arg(folder.path())
         .arg(file)
@@ -78,17 +77,15 @@ fn start(folder: &Folder, file: &str, output: &Path) -> io::Result<(Child, Optio
         .stdout(out.try_clone()?)
         .stderr(out)
         .creation_flags(CREATE_NO_WINDOW)
-        .spawn()?;
-    let job = Job::with(&child);
-    if let Err(error) = &job {
-        folder.log(&format!("the attempt runs without a job: {error}"));
-    }
-    Ok((child, job.ok()))
+        .spawn()
 }
 
 /// The process itself; its result is the exit code.
 pub fn process(folder: &Folder, file: &str) -> i32 {
     crate::win32::system::no_dialogs();
+    if let Err(error) = end_together() {
+        println!("what this attempt starts may outlive it: {error}");
+    }
     let outcome = match folder.task(file.to_owned()).task {
         Ok(task) => actions::attempt(&task, &folder.names()),
         Err(message) => Outcome::Failure { message },

@@ -2,8 +2,6 @@
 
 use std::ffi::c_void;
 use std::io;
-use std::os::windows::io::AsRawHandle;
-use std::process::Child;
 use std::ptr::{null, null_mut};
 
 use super::{Handle, check, wide};
@@ -60,6 +58,7 @@ extern "system" {
     fn CreateJobObjectW(security: *const c_void, name: *const u16) -> Handle;
     fn SetInformationJobObject(job: Handle, class: u32, data: *const Limits, size: u32) -> i32;
     fn AssignProcessToJobObject(job: Handle, process: Handle) -> i32;
+    fn GetCurrentProcess() -> Handle;
     fn CloseHandle(handle: Handle) -> i32;
     fn CreateProcessW(
         application: *const u16,
@@ -88,34 +87,30 @@ impl Drop for Owned {
     }
 }
 
-/// A job: its processes end when it is dropped.
-#[derive(Debug)]
-pub struct Job {
-    _handle: Owned,
-}
-
-impl Job {
-    /// Takes a process, and with it what it will start.
-    pub fn with(child: &Child) -> io::Result<Self> {
-        // SAFETY: null means defaults and no name.
-        let handle = unsafe { CreateJobObjectW(null(), null()) };
-        if handle.is_null() {
-            return Err(io::Error::last_os_error());
-        }
-        let job = Owned(handle);
-        let limits = Limits {
-            flags: KILL_ON_JOB_CLOSE,
-            ..Limits::default()
-        };
-        let size = std::mem::size_of::<Limits>() as u32;
-        // SAFETY: the structure has the layout and size that its class names.
-        check(unsafe {
-            SetInformationJobObject(job.0, JOB_EXTENDED_LIMIT_INFORMATION, &limits, size)
-        })?;
-        // SAFETY: both handles are open.
-        check(unsafe { AssignProcessToJobObject(job.0, child.as_raw_handle().cast()) })?;
-        Ok(Self { _handle: job })
+/// Takes this process into a job, and with it all that it will start: they end with it.
+///
+/// Whoever starts a process and takes it into a job afterwards may come too late for what that has started.
+pub fn end_together() -> io::Result<()> {
+    // SAFETY: null means defaults and no name.
+    let handle = unsafe { CreateJobObjectW(null(), null()) };
+    if handle.is_null() {
+        return Err(io::Error::last_os_error());
     }
+    let job = Owned(handle);
+    let limits = Limits {
+        flags: KILL_ON_JOB_CLOSE,
+        ..Limits::default()
+    };
+    let size = std::mem::size_of::<Limits>() as u32;
+    // SAFETY: the structure has the layout and size that its class names.
+    check(unsafe {
+        SetInformationJobObject(job.0, JOB_EXTENDED_LIMIT_INFORMATION, &limits, size)
+    })?;
+    // SAFETY: the job's handle is open; the other stands for this process and needs no closing.
+    check(unsafe { AssignProcessToJobObject(job.0, GetCurrentProcess()) })?;
+    // Windows closes it when this process ends, however that happens.
+    std::mem::forget(job);
+    Ok(())
 }
 
 /// A process that was started by its whole command line.
