@@ -11,7 +11,7 @@ use refit_engine::{
     Change, Fixup, Guest, GuestPath, Hints, HiveName, Info, Job, Phase, Proposal, Request,
     Selection, UndoFile, Verdict, fix,
 };
-use refit_guestfs::{AddDrive, Handle};
+use refit_guestfs::{AddDrive, Handle, Mkfs};
 use refit_hive::{Hive, Value};
 
 /// The access of everybody in a descriptor as ntfs-3g makes it: an entry for S-1-1-0.
@@ -130,10 +130,9 @@ fn on_ntfs() {
         .add_drive(&disk, &AddDrive::new().format("raw"))
         .unwrap();
     handle.launch().unwrap();
-    sh(
-        &handle,
-        "echo 2048,,7 | sfdisk -q /dev/sda 2>&1; mkfs.ntfs -q -Q /dev/sda1 2>&1",
-    );
+    // Not by a shell command: in there the disk may have another name.
+    handle.part_disk("/dev/sda", "mbr").unwrap();
+    handle.mkfs("ntfs", "/dev/sda1", &Mkfs::new()).unwrap();
     handle.mount("/dev/sda1", "/").unwrap();
     for dir in [
         "/Windows",
