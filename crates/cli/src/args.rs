@@ -10,7 +10,7 @@ pub use answers::{AnswerArgs, EnvArgs, IpAllocation, PropertyArgs, SetArgs, Spec
 
 /// Make a VM that came from another hypervisor boot and work the same on KVM
 #[derive(Debug, Parser)]
-#[command(name = "refit", version, about, max_term_width = 100)]
+#[command(name = "refit", version, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 done; 1 failed, nothing changed; 2 wrong usage; 3 done, with warnings;\n\
     4 failed after the disks were changed (the message says how to go back); 130 interrupted."
