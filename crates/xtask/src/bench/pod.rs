@@ -105,5 +105,9 @@ fn pod(site: &Site, dir: &Path) -> anyhow::Result<Command> {
         .env("V2V_inPlace", "1")
         .env("V2V_staticIPs", fix::map())
         .env("LOCAL_MIGRATION", "false");
+    // As for the other programs: what KVM is good for was asked before.
+    if site.emulate {
+        command.env("LIBGUESTFS_BACKEND_SETTINGS", "force_tcg");
+    }
     Ok(command)
 }
