@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
+use rustix::process::Pid;
 use tempfile::TempDir;
 
 use crate::{must, root};
@@ -151,28 +152,41 @@ impl Wine {
             .arg("-k")
             .output()
             .context("starting wineserver")?;
-        must(self.server().arg("-w")).map(drop)
+        must(self.server().arg("-w"))?;
+        // The server knows nothing of one that was about to announce itself, and that waits for ever now.
+        for process in self.processes("")? {
+            // It may have ended.
+            let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+        }
+        Ok(())
     }
 
-    /// Whether a process of this prefix has `word` on its command line (not of a 32-bit one, whose prefix
-    /// has another name inside).
+    /// Whether a process of this prefix has `word` on its command line; of 32-bit ones nothing is known.
     ///
     /// # Errors
     /// The list of processes cannot be read.
     pub fn runs(&self, word: &str) -> anyhow::Result<bool> {
+        Ok(!self.processes(word)?.is_empty())
+    }
+
+    /// The processes of this prefix with `word` on their command lines. Inside a tree of its own the prefix has another
+    /// name, so that those are not found.
+    fn processes(&self, word: &str) -> anyhow::Result<Vec<Pid>> {
         let prefix = format!("WINEPREFIX={}", self.dir.path().display());
+        let mut processes = Vec::new();
         for process in std::fs::read_dir("/proc")? {
-            let process = process?.path();
+            let process = process?;
             // Those of others, or that have just ended, are not ours.
-            let read = |name| std::fs::read(process.join(name)).unwrap_or_default();
+            let read = |name| std::fs::read(process.path().join(name)).unwrap_or_default();
             let is_ours = read("environ")
                 .split(|byte| *byte == 0)
                 .any(|variable| variable == prefix.as_bytes());
+            let number = process.file_name().to_string_lossy().parse().ok();
             if is_ours && String::from_utf8_lossy(&read("cmdline")).contains(word) {
-                return Ok(true);
+                processes.extend(number.and_then(Pid::from_raw));
             }
         }
-        Ok(false)
+        Ok(processes)
     }
 
     /// Starts the machine: services that start by themselves, files that are to go at the next start.

@@ -1,6 +1,7 @@
 //! Running slow test programs side by side.
 
 use std::collections::VecDeque;
+use std::io::{Read as _, Seek as _};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -56,16 +57,41 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether it succeeded, and what it printed.
+/// Whether it succeeded, and what it printed. Into a file: a pipe is at its end only when all processes have ended that
+/// the program has left behind, which may be never.
 fn output(command: &mut Command) -> anyhow::Result<(bool, String)> {
-    let output = command
+    let mut printed = tempfile::tempfile().context("making a file for its output")?;
+    let share = || printed.try_clone().context("sharing a file");
+    let status = command
         .stdin(Stdio::null())
-        .output()
+        .stdout(share()?)
+        .stderr(share()?)
+        .status()
         .context("starting it")?;
-    let mut text = output.stdout;
-    text.extend(output.stderr);
+    let mut text = Vec::new();
+    printed
+        .rewind()
+        .and_then(|()| printed.read_to_end(&mut text))
+        .context("reading its output")?;
     Ok((
-        output.status.success(),
+        status.success(),
         String::from_utf8_lossy(&text).into_owned(),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use super::*;
+
+    #[test]
+    fn what_a_program_leaves_behind_is_not_waited_for() {
+        let mut program = Command::new("sh");
+        program.args(["-c", "sleep 600 & echo $!; exit 1"]);
+        let (passed, printed) = output(&mut program).unwrap();
+        assert!(!passed);
+        let left = Pid::from_raw(printed.trim().parse().unwrap()).unwrap();
+        kill_process(left, Signal::KILL).unwrap();
+    }
 }
