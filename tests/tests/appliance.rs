@@ -63,9 +63,11 @@ fn boot(out: &Path, cdrom_bus: &str) -> Value {
     let mut arguments = vec!["--nic", MAC, "--cdrom-bus", cdrom_bus];
     arguments.extend(["--cdrom", medium.to_str().unwrap()]);
     for command in [
+        // Until then services write to the console, and so between the lines of what is asked.
+        "systemctl is-system-running --wait; cloud-init status --wait",
         "cat /root/from-vmtoolsd",
         "cat /root/from-cd",
-        "cloud-init status --wait >/dev/null; cat /root/from-cloud-init",
+        "cat /root/from-cloud-init",
         "vmware-rpctool 'info-get guestinfo.ready'",
         "vmtoolsd --cmd 'info-get guestinfo.none'; echo status $?",
         "vmtoolsd --cmd 'info-get guestinfo.role'",
@@ -86,6 +88,7 @@ fn assert_configured(booted: &Value) {
         .as_array()
         .unwrap()
         .iter()
+        .skip(1)
         .map(|one| one["output"].as_str().unwrap().trim())
         .map(|output| {
             let lines: Vec<&str> = output.lines().filter(|line| !is_others(line)).collect();

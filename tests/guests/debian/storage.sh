@@ -12,7 +12,10 @@ make_disk() {
     [ $LAYOUT = plain ] || boot="size=614400, type=$type\n"
     [ $LAYOUT != lvm ] || { [ $FW = bios ] && type=8e || type=V; }
     printf "label: $label\n$esp$boot%s\n" "type=$type" | sfdisk -q "$PART_OUT"
-    attach; LOOP=$DEVICE; partx --add "$LOOP"
+    attach; LOOP=$DEVICE
+    # Those of a builder that was killed stay with the device.
+    partx --delete "$LOOP" 2> /dev/null || true
+    partx --add "$LOOP"
     [ ! "$esp" ] || { number=$((number + 1)); ESP=${LOOP}p$number; }
     [ ! "$boot" ] || { number=$((number + 1)); BOOT=${LOOP}p$number; }
     number=$((number + 1)); LAST=${LOOP}p$number
