@@ -116,7 +116,12 @@ impl Call<'_> {
         handle.silence();
         let returned = function(handle.raw());
         let result = if failed(returned) {
-            Err(self.last_error())
+            // Whoever stopped the handle may have killed the appliance, too.
+            if handle.shared.is_stopped() {
+                Err(self.cancelled())
+            } else {
+                Err(self.last_error())
+            }
         } else {
             Ok(convert(returned))
         };

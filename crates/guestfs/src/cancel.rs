@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use refit_guestfs_sys as sys;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::launch::Watch;
 
@@ -15,6 +16,9 @@ pub(crate) struct Shared {
     raw: Mutex<*mut sys::guestfs_h>,
     /// The launch that runs now.
     launch: Mutex<Option<Arc<Watch>>>,
+    /// The appliance's process, from its launch until it is shut down: until then libguestfs has not waited
+    /// for it, so that its number is no other's.
+    appliance: Mutex<Option<Pid>>,
     /// No further call is to be made.
     stopped: AtomicBool,
 }
@@ -31,6 +35,7 @@ impl Shared {
         Self {
             raw: Mutex::new(raw.as_ptr()),
             launch: Mutex::new(None),
+            appliance: Mutex::new(None),
             stopped: AtomicBool::new(false),
         }
     }
@@ -51,6 +56,10 @@ impl Shared {
 
     pub(crate) fn set_launch(&self, watch: Option<Arc<Watch>>) {
         *lock(&self.launch) = watch;
+    }
+
+    pub(crate) fn set_appliance(&self, process: Option<Pid>) {
+        *lock(&self.appliance) = process;
     }
 }
 
@@ -113,6 +122,21 @@ impl CancelHandle {
         // Before the launch is looked at: one that begins now sees it.
         self.shared.stopped.store(true, Ordering::SeqCst);
         self.cancel()
+    }
+
+    /// As [`stop`](Self::stop), and ends any call at once, by killing the appliance: a program of the guest
+    /// may run for a long time yet. What the appliance has not written out is lost, so this is for disks that are
+    /// overlays, to be thrown away. It works for the direct backend.
+    ///
+    /// False means that the handle is closed, and nothing was done.
+    pub fn kill(&self) -> bool {
+        let open = self.stop();
+        if let Some(process) = *lock(&self.shared.appliance)
+            && let Err(error) = kill_process(process, Signal::KILL)
+        {
+            tracing::debug!(?process, %error, "killing the appliance");
+        }
+        open
     }
 }
 

@@ -122,6 +122,7 @@ impl Handle {
     ///
     /// [`Error::Call`]: what was written may not be on the disks.
     pub fn shutdown(&self) -> Result<()> {
+        self.shared.set_appliance(None);
         // SAFETY: one call on the handle.
         unsafe { self.call("shutdown").unit(|g| sys::guestfs_shutdown(g)) }
     }
@@ -199,6 +200,7 @@ impl Drop for Handle {
         // Not through `Call`: a panic of a callback must not leave a drop.
         self.busy.set(true);
         self.silence();
+        self.shared.set_appliance(None);
         // SAFETY: the handle is open.
         if unsafe { sys::guestfs_shutdown(self.raw()) } == -1 {
             // SAFETY: the handle is open.

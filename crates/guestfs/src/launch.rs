@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use refit_guestfs_sys as sys;
+use rustix::process::Pid;
 
 use crate::error::{Error, Result};
 use crate::handle::Handle;
@@ -74,6 +75,12 @@ impl Handle {
         }
     }
 
+    /// libvirt's appliance has no process of ours.
+    fn remember_appliance(&self) {
+        let number = self.get_pid().ok().and_then(|pid| i32::try_from(pid).ok());
+        self.shared.set_appliance(number.and_then(Pid::from_raw));
+    }
+
     fn launch_watched(&self, limit: Option<Duration>) -> Result<()> {
         // A call from a callback must not replace the running watch.
         if self.busy.get() {
@@ -96,7 +103,12 @@ impl Handle {
         })?;
         // The thread panics only with the panic of a callback.
         let result = result.unwrap_or_else(|payload| resume_unwind(payload));
-        let Some(reason) = ended else { return result };
+        let Some(reason) = ended else {
+            if result.is_ok() {
+                self.remember_appliance();
+            }
+            return result;
+        };
         let message = match result {
             Err(error) => error.to_string(),
             Ok(()) => {

@@ -100,6 +100,25 @@ fn a_launch_can_be_cancelled() {
 }
 
 #[test]
+fn a_call_that_would_go_on_is_ended_by_killing_the_appliance() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let guest = with_disk(directory.path());
+    guest.launch().unwrap();
+    let cancel = guest.cancel_handle();
+    let error = thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_secs(2));
+            assert!(cancel.kill());
+        });
+        guest.appliance_sh("sleep 86400").unwrap_err()
+    });
+    assert!(matches!(error, Error::Cancelled { .. }), "{error:?}");
+    guest.close().unwrap_err();
+    assert_eq!(children(), Vec::<String>::new());
+}
+
+#[test]
 fn a_guest_is_read_and_written() {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();

@@ -93,7 +93,12 @@ pub fn with_settings<T>(
         disks,
         on_handle: &mut |handle| {
             interrupt.on_raise(move || {
-                handle.stop();
+                // Overlays are thrown away; the disks themselves get what is being written.
+                if in_place {
+                    handle.stop();
+                } else {
+                    handle.kill();
+                }
             });
         },
         progress: &mut |step| {
