@@ -13,12 +13,13 @@ use std::process::{Command, ExitCode};
 use anyhow::Context as _;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::handover::Variables;
 
-const FORWARDED: [i32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
+/// Those that ask to end. The child has a handler for them; others would kill it in the middle of a commit.
+const FORWARDED: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 /// A terminal sends these to all processes in its foreground, our child among them.
 const FROM_TERMINAL: [i32; 2] = [SIGINT, SIGQUIT];
 
@@ -49,7 +50,7 @@ fn supervise() -> anyhow::Result<ExitCode> {
                 return Ok(code);
             }
         } else if !(has_terminal && FROM_TERMINAL.contains(&signal))
-            && let Some(signal) = Signal::from_named_raw(signal)
+            && let Some(signal) = Signal::from_named_raw(as_asked(signal))
         {
             match kill_process(child, signal) {
                 // Over already: its end is about to be told.
@@ -59,6 +60,11 @@ fn supervise() -> anyhow::Result<ExitCode> {
         }
     }
     anyhow::bail!("PID 1 hears of no signals any more")
+}
+
+/// SIGQUIT would kill the child.
+fn as_asked(signal: i32) -> i32 {
+    if signal == SIGQUIT { SIGTERM } else { signal }
 }
 
 /// It is waited for together with all others, in [`reap`].
@@ -95,12 +101,29 @@ fn reap(child: Pid) -> anyhow::Result<Option<ExitCode>> {
     let mut code = None;
     loop {
         match waitpid(None, WaitOptions::NOHANG) {
-            Ok(Some((ended, status))) if ended == child => code = Some(exit_code(status)),
+            Ok(Some((ended, status))) if ended == child => {
+                if let Some(signal) = status.terminating_signal() {
+                    crate::say_failure(&killed(signal));
+                }
+                code = Some(exit_code(status));
+            }
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) | Err(Errno::CHILD) => return Ok(code),
             Err(error) => return Err(error).context("waiting for processes that have ended"),
         }
     }
+}
+
+/// It could not say so itself.
+fn killed(signal: i32) -> anyhow::Error {
+    let name = Signal::from_named_raw(signal).map_or_else(
+        || format!("signal {signal}"),
+        |signal| format!("{signal:?}"),
+    );
+    anyhow::anyhow!(
+        "the conversion was killed by {name}; if nobody did that, look at the pod's memory limit. Disks in place \
+         are as they were unless the log's last lines tell of a commit"
+    )
 }
 
 fn exit_code(status: WaitStatus) -> ExitCode {

@@ -9,15 +9,19 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
 
 use crate::handover::{self, Variables};
-use crate::settings::is_setting;
+use crate::settings;
 
 /// Says that the rest of the environment is on standard input.
 const MARK: &str = "REFIT_POD_SETTINGS";
+const VIRTIO_WIN: &str = "VIRTIO_WIN";
+/// The one directory that can be written to in every pod.
+const SCRATCH: &str = "/var/tmp";
 
 /// The environment as the controller gave it, but for its secrets. Does not return the first time that it is called
 /// in an environment with `V2V_` variables: the process starts anew then, with the same arguments.
@@ -34,8 +38,16 @@ pub fn environment() -> anyhow::Result<Variables> {
         .iter()
         .cloned()
         .partition(|(name, _)| handover::is_controllers(name));
-    let theirs = for_children(theirs, &ours);
-    let memory = handover::keep(&settings(ours)).context("keeping the settings in memory")?;
+    let mut handed_over = settings::without_secrets(ours.clone());
+    // Children do not see one that names nothing, but it was given.
+    handed_over.extend(
+        theirs
+            .iter()
+            .filter(|(name, _)| name == VIRTIO_WIN)
+            .cloned(),
+    );
+    let theirs = for_children(theirs, &ours, is_writable(Path::new("/tmp")));
+    let memory = handover::keep(&handed_over).context("keeping the settings in memory")?;
     let mut args = std::env::args_os();
     let name = args.next().unwrap_or_else(|| "refit".into());
     let program = std::env::current_exe().context("looking for this program")?;
@@ -50,8 +62,9 @@ pub fn environment() -> anyhow::Result<Variables> {
     Err(error).context("starting this program again without secrets in its environment")
 }
 
-/// What children are to inherit.
-fn for_children(mut theirs: Variables, ours: &Variables) -> Variables {
+/// What children are to inherit. `tmp`: whether they can write to `/tmp`.
+fn for_children(mut theirs: Variables, ours: &Variables, tmp: bool) -> Variables {
+    let given = theirs.clone();
     let get = |list: &Variables, name: &str| {
         let found = list.iter().find(|(there, _)| there == name);
         found.map(|(_, value)| value.clone())
@@ -60,10 +73,17 @@ fn for_children(mut theirs: Variables, ours: &Variables) -> Variables {
         theirs.retain(|(there, _)| there != name);
         theirs.push((name.into(), value));
     };
-    let given = std::env::vars_os().collect::<Variables>();
     // libvirt's backend needs a namespace for users, which stock Kubernetes refuses.
     if get(&given, "LIBGUESTFS_BACKEND").is_none() {
         set("LIBGUESTFS_BACKEND", "direct".into());
+    }
+    if !tmp {
+        // libguestfs makes its sockets in the second one, else in `/tmp`.
+        for name in ["TMPDIR", "XDG_RUNTIME_DIR"] {
+            if get(&given, name).is_none() {
+                set(name, SCRATCH.into());
+            }
+        }
     }
     // There CentOS and RHEL keep virt-v2v-in-place.
     if let Some(mut path) = get(&given, "PATH")
@@ -87,18 +107,16 @@ fn for_children(mut theirs: Variables, ours: &Variables) -> Variables {
         set("LIBGUESTFS_APPEND", append);
     }
     // virt-v2v would look for drivers in what is not there.
-    if let Some(path) = get(&given, "VIRTIO_WIN")
-        && !std::path::Path::new(&path).exists()
+    if let Some(path) = get(&given, VIRTIO_WIN)
+        && !Path::new(&path).exists()
     {
-        theirs.retain(|(there, _)| there != "VIRTIO_WIN");
+        theirs.retain(|(there, _)| there != VIRTIO_WIN);
     }
     theirs
 }
 
-/// Those that say something else than a secret.
-fn settings(mut ours: Variables) -> Variables {
-    ours.retain(|(name, _)| name.to_str().is_some_and(is_setting));
-    ours
+fn is_writable(dir: &Path) -> bool {
+    tempfile::tempfile_in(dir).is_ok()
 }
 
 /// From its beginning, wherever another process that has it has read to.
@@ -126,34 +144,45 @@ mod tests {
             ("V2V_token", "geheim"),
             ("V2V_accessKeyId", "admin"),
             ("V2V_cacert", "PEM"),
+            ("V2V_libvirtURL", "vpx://admin:geheim@vc/DC"),
         ]);
         assert_eq!(
-            settings(given),
-            variables(&[("V2V_vmName", "a=b\nc"), ("V2V_RootDisk", "")])
+            settings::without_secrets(given),
+            variables(&[
+                ("V2V_vmName", "a=b\nc"),
+                ("V2V_RootDisk", ""),
+                ("V2V_libvirtURL", "vpx://admin@vc/DC"),
+            ])
         );
     }
 
     #[test]
     fn what_children_inherit() {
         let theirs = for_children(
-            variables(&[("HOME", "/h"), ("LOCAL_MIGRATION", "true")]),
+            variables(&[
+                ("HOME", "/h"),
+                ("PATH", "/bin"),
+                ("TMPDIR", "/t"),
+                ("VIRTIO_WIN", "/nowhere.iso"),
+                ("LOCAL_MIGRATION", "true"),
+            ]),
             &variables(&[("V2V_xfsRepairIgnore", "T")]),
+            false,
         );
         let get = |name: &str| {
             let found = theirs.iter().find(|(there, _)| there == name);
             found.map(|(_, value)| value.to_string_lossy().into_owned())
         };
-        assert_eq!(get("HOME").as_deref(), Some("/h"));
-        assert!(
-            get("LIBGUESTFS_APPEND")
-                .unwrap()
-                .ends_with("xfs_repair_ignore=1")
-        );
-        assert!(
-            get("PATH")
-                .unwrap()
-                .split(':')
-                .any(|dir| dir == "/usr/libexec")
-        );
+        for (name, expected) in [
+            ("HOME", Some("/h")),
+            ("PATH", Some("/bin:/usr/libexec")),
+            ("LIBGUESTFS_BACKEND", Some("direct")),
+            ("LIBGUESTFS_APPEND", Some("xfs_repair_ignore=1")),
+            ("TMPDIR", Some("/t")),
+            ("XDG_RUNTIME_DIR", Some("/var/tmp")),
+            ("VIRTIO_WIN", None),
+        ] {
+            assert_eq!(get(name).as_deref(), expected, "{name}");
+        }
     }
 }

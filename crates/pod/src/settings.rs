@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::goflag::{self, FlagError, Kind, parse_bool};
+use crate::handover::Variables;
 
 /// Where the guest comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +35,10 @@ pub struct Settings {
     pub vm_name: String,
     /// `V2V_NewName`: what it is called on the target, where the old name will not do.
     pub new_name: Option<String>,
-    /// `V2V_libvirtURL`.
+    /// `V2V_libvirtURL`, without a password, which would be seen on command lines.
     pub libvirt_url: String,
+    /// There was one in it.
+    pub has_password_in_url: bool,
     /// `V2V_fingerprint`: the certificate's SHA-1 digest, for VDDK.
     pub fingerprint: String,
     /// `V2V_inPlace`: the disks are there already and are converted where they are.
@@ -188,8 +191,23 @@ const OTHERS: &[&str] = &[
     "V2V_xfsRepairIgnore",
 ];
 
-/// Whether a variable is one that is read here. The controller's others may hold anything.
-pub(crate) fn is_setting(name: &str) -> bool {
+/// Of the controller's variables those that are read here; the others may hold anything.
+pub(crate) fn without_secrets(variables: Variables) -> Variables {
+    let known = variables
+        .into_iter()
+        .filter(|(name, _)| name.to_str().is_some_and(is_setting));
+    known
+        .map(|(name, value)| match value.to_str() {
+            Some(url) if name == "V2V_libvirtURL" => {
+                let url = without_password(url);
+                (name, url.into())
+            }
+            _ => (name, value),
+        })
+        .collect()
+}
+
+fn is_setting(name: &str) -> bool {
     name.starts_with(REMOTE_DISK)
         || OTHERS.contains(&name)
         || FLAGS.iter().any(|(_, _, variable)| *variable == name)
@@ -269,6 +287,7 @@ impl Settings {
             })
             .collect();
         remote_disks.sort();
+        let libvirt_url = without_password(values.text("libvirt-url"));
         Ok(Self {
             source: match values.text("source") {
                 "vSphere" => Some(Source::VSphere),
@@ -280,7 +299,8 @@ impl Settings {
             source_name: values.text("source").to_owned(),
             vm_name: values.text("vm-name").to_owned(),
             new_name: values.optional("new-vm-name"),
-            libvirt_url: values.text("libvirt-url").to_owned(),
+            has_password_in_url: libvirt_url != values.text("libvirt-url"),
+            libvirt_url,
             fingerprint: values.text("fingerprint").to_owned(),
             in_place: values.bool("in-place", false),
             extra_args: values.json_list("V2V_extra_args"),
@@ -372,7 +392,22 @@ impl Settings {
     }
 }
 
-/// Without the URL's password, should somebody have put one there.
+/// A URL without what stands behind a colon in its user information (RFC 3986, 3.2.1).
+pub(crate) fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((user, host)) if user.contains(':') => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{host}{path}")
+        }
+        _ => url.to_owned(),
+    }
+}
+
+/// Little: the rest may be anything.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
@@ -392,6 +427,31 @@ mod tests {
     fn read(env: &[(&str, &str)], args: &[&str]) -> Settings {
         let env = env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
         Settings::read(env, args.iter().map(|arg| (*arg).to_owned())).unwrap()
+    }
+
+    #[test]
+    fn a_password_in_the_url_is_left_out() {
+        for (given, kept) in [
+            (
+                "vpx://admin:geheim@vc/DC/h?no_verify=1",
+                "vpx://admin@vc/DC/h?no_verify=1",
+            ),
+            (
+                "vpx://ad%40min:a:b@[fd00::1]:443/DC",
+                "vpx://ad%40min@[fd00::1]:443/DC",
+            ),
+            ("esx://root:a@b@h", "esx://root@h"),
+            (
+                "vpx://admin@[fd00::1]/DC:a@b",
+                "vpx://admin@[fd00::1]/DC:a@b",
+            ),
+            ("test:///default", "test:///default"),
+            ("", ""),
+        ] {
+            let settings = read(&[("V2V_libvirtURL", given)], &[]);
+            assert_eq!(settings.libvirt_url, kept);
+            assert_eq!(settings.has_password_in_url, given != kept);
+        }
     }
 
     #[test]

@@ -9,11 +9,12 @@ use std::os::unix::process::CommandExt as _;
 use anyhow::Context as _;
 
 use crate::handover::{self, Variables};
+use crate::settings;
 
 /// Says that they are on standard input.
 pub const MARK: &str = "REFIT_INIT";
 
-/// What the child's environment has more than ours; nothing if they are the same. Does not return the first time that
+/// What the child's environment has more than ours, of which no secret; nothing if they are the same. Does not return the first time that
 /// it is called where there may be secrets.
 ///
 /// # Errors
@@ -29,9 +30,11 @@ pub fn take() -> anyhow::Result<Option<Variables>> {
     if variables.is_empty() {
         return Ok(None);
     }
-    let memory = handover::keep(&variables).context("keeping the environment in memory")?;
+    let names: Vec<_> = variables.iter().map(|(name, _)| name.clone()).collect();
+    let memory = handover::keep(&settings::without_secrets(variables))
+        .context("keeping the environment in memory")?;
     let mut again = super::again();
-    for (name, _) in &variables {
+    for name in names {
         again.env_remove(name);
     }
     let error = again.env(MARK, "stdin").stdin(memory).exec();
