@@ -39,7 +39,7 @@ pub use path::GuestPath;
 pub use plan::{Held, Planned, Selection, VerdictKind, plan};
 pub use registry::{HIVE_LIMIT, HiveName, ValueJson};
 pub use rehearsal::{GuestCommand, Rehearsal, RehearseError, Traces};
-pub use run::{FixError, Job, Report, Step, fix, plan_guest};
+pub use run::{FixError, Job, Report, Step, Unsettled, fix, plan_guest};
 pub use selinux::FileContexts;
 pub use session::{OpenError, Root};
 pub use stage::Stage;

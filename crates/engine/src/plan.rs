@@ -102,7 +102,9 @@ impl Planned {
         }
     }
 
-    fn failed(id: &str, reason: String) -> Self {
+    /// What is said of a fixup that failed.
+    #[must_use]
+    pub fn failed(id: &str, reason: String) -> Self {
         Self {
             id: id.to_owned(),
             verdict: VerdictKind::Failed,

@@ -1,6 +1,7 @@
 //! The walk that every command takes: inspect, plan, apply, check.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -24,8 +25,8 @@ pub struct Job<'j> {
     pub request: &'j Request,
 }
 
-impl std::fmt::Debug for Job<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Job<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job")
             .field("selection", self.selection)
             .field("request", self.request)
@@ -188,23 +189,34 @@ fn check(
 ) -> anyhow::Result<()> {
     let mut guest = Guest::inspect(backend, hints).context("inspecting the changed guest")?;
     let second = plan(&mut guest, job.fixups, job.selection, job.request);
-    let unsettled: Vec<String> = first
+    let unsettled: Vec<(String, String)> = first
         .iter()
         .zip(&second)
         .filter(|(before, after)| {
             !after.changes.is_empty()
                 || (before.verdict == VerdictKind::Change && after.verdict == VerdictKind::Failed)
         })
-        .map(|(_, after)| format!("{} ({})", after.id, after.reason))
+        .map(|(_, after)| (after.id.clone(), after.reason.clone()))
         .collect();
     if !unsettled.is_empty() {
-        bail!(
-            "checking the changed guest: a second plan is not empty: {}. \
-             This is a defect of the fixup; leave it out with --skip",
-            unsettled.join(", ")
-        );
+        bail!(Unsettled(unsettled));
     }
     Ok(())
+}
+
+/// Fixups, with their reasons, that want to change the guest again after they have changed it.
+#[derive(Debug, thiserror::Error)]
+pub struct Unsettled(pub Vec<(String, String)>);
+
+impl fmt::Display for Unsettled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("checking the changed guest: a second plan is not empty: ")?;
+        for (index, (id, reason)) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{id} ({reason})")?;
+        }
+        f.write_str(". This is a defect of the fixup; leave it out with --skip")
+    }
 }
 
 /// A fix that failed.

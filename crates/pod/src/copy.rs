@@ -166,7 +166,17 @@ fn own(
         run.disks.len()
     );
     let nics = nics(converted.machine.as_ref());
-    match session::fix(run, &On::Overlays(&overlays), nics, opened.is_told()) {
+    let cancel = run.cancel;
+    let renew = || {
+        let made = opened.overlays(&scratch, &ImageOptions::default(), cancel);
+        made.map(drop)
+    };
+    match session::fix(
+        run,
+        &On::Overlays(&overlays, &renew),
+        nics,
+        opened.is_told(),
+    ) {
         Ok(fixed) => converted.fixed(run, fixed)?,
         Err(_) if run.cancel.is_cancelled() => bail!("interrupted"),
         Err(error) => converted.not_fixed(error, Some(refusal))?,

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use refit_engine::Nic;
-use refit_engine::disks::{DiskSpec, Overlays};
-use refit_engine::target::{Fixed, Progress};
+use refit_engine::disks::{self, DiskSpec, Overlays};
+use refit_engine::target::Progress;
 use refit_machine::libvirt::{self, LocalDisk};
 use refit_v2v::{Event, InPlaceOptions, Outcome};
 
@@ -25,6 +25,14 @@ pub(crate) fn convert(run: &mut Run<'_, '_>) -> anyhow::Result<Converted> {
     if !run.settings.overlay {
         return directly(run);
     }
+    if let Some(disk) = run.disks.iter().find(|disk| has_no_sector(disk)) {
+        tracing::warn!(
+            "{}: there is nothing in it that an overlay could keep; going on without overlays",
+            disk.path.display()
+        );
+        return directly(run);
+    }
+    recover(run)?;
     let specs: Vec<DiskSpec> = run
         .disks
         .iter()
@@ -49,8 +57,19 @@ pub(crate) fn convert(run: &mut Run<'_, '_>) -> anyhow::Result<Converted> {
         v2v: outcome,
         ..Converted::default()
     };
-    match on_top(run, &paths(&overlays), nics) {
-        Ok(fixed) => converted.fixed(run, fixed)?,
+    let upper = Upper::over(&paths(&overlays), &run.state_dir())?;
+    match session::fix(
+        run,
+        &On::Overlays(&upper.overlays, &|| upper.empty()),
+        nics,
+        false,
+    ) {
+        Ok(fixed) => {
+            if fixed.report.undo.is_some() {
+                upper.join()?;
+            }
+            converted.fixed(run, fixed)?;
+        }
         Err(_) if run.cancel.is_cancelled() => {
             anyhow::bail!("interrupted; the disks are as they were")
         }
@@ -65,29 +84,71 @@ pub(crate) fn convert(run: &mut Run<'_, '_>) -> anyhow::Result<Converted> {
     Ok(converted)
 }
 
-/// The session on overlays of the overlays: if it fails in the middle, virt-v2v's work is not lost.
-fn on_top(run: &mut Run<'_, '_>, lower: &[PathBuf], nics: Vec<Nic>) -> anyhow::Result<Fixed> {
-    let dir = tempfile::Builder::new()
-        .prefix("fixups-")
-        .tempdir_in(run.state_dir())
-        .context("making a directory for overlays")?;
-    let mut upper = Vec::new();
-    for (index, path) in lower.iter().enumerate() {
-        let overlay = dir.path().join(format!("{index}.qcow2"));
-        refit_image::qemu::create(&overlay, path, refit_image::Format::Qcow2, None)
-            .context("making an overlay")?;
-        upper.push(overlay);
+/// Overlays of the overlays, for the fixups: if their session fails in the middle, virt-v2v's work is not lost.
+struct Upper {
+    lower: Vec<PathBuf>,
+    overlays: Vec<PathBuf>,
+    /// Where they are, until this is dropped.
+    _dir: tempfile::TempDir,
+}
+
+impl Upper {
+    fn over(lower: &[PathBuf], state_dir: &Path) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new()
+            .prefix("fixups-")
+            .tempdir_in(state_dir)
+            .context("making a directory for the fixups' overlays")?;
+        let names = (0..lower.len()).map(|index| dir.path().join(format!("{index}.qcow2")));
+        let upper = Self {
+            lower: lower.to_vec(),
+            overlays: names.collect(),
+            _dir: dir,
+        };
+        upper.empty()?;
+        Ok(upper)
     }
-    let fixed = session::fix(run, &On::Overlays(&upper), nics, false)?;
-    if fixed.report.undo.is_some() {
-        for overlay in &upper {
+
+    fn empty(&self) -> anyhow::Result<()> {
+        for (overlay, below) in self.overlays.iter().zip(&self.lower) {
+            refit_image::qemu::create(overlay, below, refit_image::Format::Qcow2, None)
+                .context("making an overlay for the fixups")?;
+        }
+        Ok(())
+    }
+
+    /// Brings what they hold into those below.
+    ///
+    /// # Errors
+    /// Those below may be half written then, and must not be committed.
+    fn join(&self) -> anyhow::Result<()> {
+        for overlay in &self.overlays {
             // Nobody else knows of it, so that any lock will do.
             let lock = File::open(overlay).context("opening an overlay")?;
-            refit_image::qemu::commit(overlay, &lock)
-                .context("joining the fixups' changes with virt-v2v's")?;
+            refit_image::qemu::commit(overlay, &lock).context(
+                "joining the fixups' changes with virt-v2v's; the disks are as they were",
+            )?;
         }
+        Ok(())
     }
-    Ok(fixed)
+}
+
+/// qemu puts no overlay over less.
+fn has_no_sector(disk: &Disk) -> bool {
+    fs::metadata(&disk.path).is_ok_and(|meta| meta.is_file() && meta.len() < 512)
+}
+
+/// Where the temporary storage outlives the container, an earlier one may have been killed in its commit.
+fn recover(run: &Run<'_, '_>) -> anyhow::Result<()> {
+    let disks: Vec<PathBuf> = run.disks.iter().map(|disk| disk.path.clone()).collect();
+    let recovered = disks::recover(&disks, &run.disk_options())
+        .context("looking for what an earlier run of this pod left")?;
+    for disk in recovered.finished {
+        tracing::warn!(
+            "{}: an earlier run was ended while it wrote its result; that is finished now, and converted again",
+            disk.display()
+        );
+    }
+    Ok(())
 }
 
 /// Without overlays, as the controller has asked: what fails leaves the disks half converted.
@@ -136,7 +197,7 @@ fn v2v(run: &mut Run<'_, '_>, are_overlays: bool) -> anyhow::Result<(Outcome, Ve
 fn options(run: &Run<'_, '_>, are_overlays: bool) -> (InPlaceOptions, Vec<Nic>) {
     let settings = run.settings;
     let keys = &run.keys.v2v;
-    if settings.source == Some(Source::VSphere) && !settings.libvirt_url.is_empty() {
+    if settings.source != Some(Source::Ec2) && !settings.libvirt_url.is_empty() {
         let local: Vec<LocalDisk> = run
             .disks
             .iter()

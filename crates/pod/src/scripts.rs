@@ -22,41 +22,28 @@ const LONGEST: u64 = 1 << 20;
 /// No more are run.
 const MOST: usize = 1000;
 
-/// The scripts in `dir` as fixups, in the order of their numbers. A script with another name is one that fails, so that
-/// somebody hears of it; what is no script by its ending is left alone.
+/// The scripts in `dir` as fixups, in the order of their numbers. What has another name is left alone, and the log says
+/// so.
 ///
 /// # Errors
 /// If the directory is there and cannot be listed.
 pub(crate) fn load(dir: &Path) -> anyhow::Result<Vec<Box<dyn Fixup>>> {
-    let mut files = files(dir)?;
-    // Those that are named wrong come last.
-    files.sort_by_cached_key(|(name, _)| {
-        let order = ScriptName::parse(name).map(|parsed| parsed.number);
-        (order.is_none(), order, name.clone())
-    });
+    let mut scripts = Vec::new();
+    for (name, path) in files(dir)? {
+        match ScriptName::parse(&name) {
+            Some(parsed) => scripts.push((parsed, name, path)),
+            None => tracing::warn!(
+                "{}: left alone: its name is none of NUMBER_linux_run_TEXT.sh, \
+                 NUMBER_linux_firstboot_TEXT.sh and NUMBER_win_firstboot_TEXT.ps1",
+                path.display()
+            ),
+        }
+    }
+    scripts.sort_by(|(a, name_a, _), (b, name_b, _)| (&a.number, name_a).cmp(&(&b.number, name_b)));
     let mut fixups: Vec<Box<dyn Fixup>> = Vec::new();
     let mut ids = Vec::new();
     let mut last_boot: Option<String> = None;
-    for (name, path) in files.into_iter().take(MOST) {
-        let Some(parsed) = ScriptName::parse(&name) else {
-            if !name.ends_with(".sh") && !name.ends_with(".ps1") {
-                tracing::info!("{}: no script; left alone", path.display());
-                continue;
-            }
-            let id = unique(&name, &mut ids);
-            let problem = Err(
-                "its name is none of NUMBER_linux_run_TEXT.sh, NUMBER_linux_firstboot_TEXT.sh and \
-                 NUMBER_win_firstboot_TEXT.ps1, so that nobody runs it"
-                    .to_owned(),
-            );
-            fixups.push(Box::new(Once::new(refit_plugins::single(
-                &id,
-                &path,
-                problem,
-                When::Now,
-            ))));
-            continue;
-        };
+    for (parsed, name, path) in scripts.into_iter().take(MOST) {
         let id = unique(&name, &mut ids);
         let text = read(&path).map_err(|error| format!("{error:#}"));
         match parsed.kind {
@@ -167,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scripts_come_by_number_and_wrong_names_are_heard_of() {
+    fn scripts_come_by_number_and_others_are_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("..data")).unwrap();
         fs::create_dir(dir.path().join("1_linux_run_dir.sh")).unwrap();
@@ -193,7 +180,6 @@ mod tests {
                 "script-3-linux-firstboot-c",
                 "script-10-linux-run-b",
                 "script-10-linux-run-b-2",
-                "script-4-linux-later",
             ]
         );
         assert!(load(&dir.path().join("none")).unwrap().is_empty());

@@ -1,31 +1,39 @@
 //! The one session of ours: inspection, the fixups of both catalogues, users' scripts.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::{Context as _, ensure};
 use refit_engine::disks::{self, DiskSpec};
 use refit_engine::target::{self, Fixed, Progress, Settings as EngineSettings, Target};
-use refit_engine::{Fixup, Job, Nic, OpenError, Report, Request, Root, Selection, VerdictKind};
+use refit_engine::{
+    Fixup, Job, Nic, OpenError, Planned, Report, Request, Root, Selection, Unsettled, VerdictKind,
+};
 
+use crate::Disk;
 use crate::run::Run;
-use crate::scripts::Signal;
+use crate::scripts::{self, Signal};
 use crate::server::Warning;
 
 /// The only code that the controller's users know.
 const REASON: &str = "CustomizationFailed";
 /// What takes the changes back, in the working directory.
 const UNDO: &str = "undo.json";
+/// Where anything that is on a disk begins, in bytes: Btrfs has its first header at 64 KiB.
+const BEGINNING: u64 = 1 << 20;
 
 /// What the session works on.
-#[derive(Debug)]
 pub(crate) enum On<'o> {
-    /// Overlays of the caller's, which hold the changes afterwards.
-    Overlays(&'o [PathBuf]),
+    /// Overlays of the caller's, which hold the changes afterwards, and what empties them again.
+    Overlays(&'o [PathBuf], &'o dyn Fn() -> anyhow::Result<()>),
     /// The disks themselves, through overlays of its own that are committed.
     Disks(Vec<DiskSpec>),
 }
 
-/// Runs the session. `nics` are those of the machine, beside what the controller knows; `told`: the guest will have an
+/// Runs the session. A fixup whose own check fails after it was applied is left out of a second attempt, and is in the
+/// report as failed: nobody could name it in a pod. `nics` are those of the machine, beside what the controller knows; `told`: the guest will have an
 /// OVF environment, whose word counts.
 ///
 /// # Errors
@@ -37,25 +45,18 @@ pub(crate) fn fix(
     nics: Vec<Nic>,
     told: bool,
 ) -> anyhow::Result<Fixed> {
+    ensure!(
+        !are_blank(&run.disks)?,
+        "the disks are blank, so that there is no guest to fix"
+    );
     let request = request(run, nics, told);
     let signal = run
         .settings
         .wait_for_guest_reboot
         .then_some(&Signal as &dyn Fixup);
-    let fixups: Vec<&dyn Fixup> = run
-        .fixups
-        .iter()
-        .copied()
-        .chain(run.scripts.iter().map(Box::as_ref))
-        .chain(signal)
-        .collect();
-    let selection = Selection::default();
-    let job = Job {
-        fixups: &fixups,
-        selection: &selection,
-        request: &request,
-    };
-    let undo = run.settings.paths.work_dir.join(UNDO);
+    let mut selection = Selection::default();
+    let mut left_out = Vec::new();
+    let undo = undo_file(&run.settings.paths.work_dir);
     let wanted = run.settings.root_disk.clone();
     let mut os_device = wanted.clone();
     let metrics = run.metrics.clone();
@@ -78,8 +79,20 @@ pub(crate) fn fix(
             on_handle: &mut *engine.on_handle,
             progress: &mut progress,
         };
+        let fixups: Vec<&dyn Fixup> = run
+            .fixups
+            .iter()
+            .copied()
+            .chain(run.scripts.iter().map(Box::as_ref))
+            .chain(signal)
+            .collect();
+        let job = Job {
+            fixups: &fixups,
+            selection: &selection,
+            request: &request,
+        };
         let fixed = match on {
-            On::Overlays(overlays) => {
+            On::Overlays(overlays, _) => {
                 target::fix_overlays(overlays, "the guest", &mut settings, job, &undo)
             }
             On::Disks(specs) => {
@@ -88,14 +101,49 @@ pub(crate) fn fix(
             }
         };
         let error = match fixed {
-            Ok(fixed) => return Ok(fixed),
+            Ok(mut fixed) => {
+                fixed.report.fixups.extend(left_out);
+                return Ok(fixed);
+            }
             Err(error) => error,
         };
+        let unsettled = in_chain::<Unsettled>(&error).map_or(&[][..], |unsettled| &unsettled.0);
+        let known = left_out.len();
+        for (id, reason) in unsettled {
+            if selection.skip.insert(id.clone()) {
+                let why = format!("left out: it is not content with its own changes ({reason})");
+                left_out.push(Planned::failed(id, why));
+            }
+        }
+        if left_out.len() > known {
+            tracing::warn!("{error:#}; trying again without");
+            if let On::Overlays(_, renew) = on {
+                renew()?;
+            }
+            // They know that they have run.
+            run.scripts = scripts::load(&run.settings.paths.dynamic_scripts_dir)?;
+            continue;
+        }
         match choose(&error, wanted.as_deref()) {
             Some(device) if os_device.as_ref() != Some(&device) => os_device = Some(device),
             _ => return Err(error),
         }
     }
+}
+
+/// Whether there is nothing at the beginning of any disk, where a guest has a partition table, a file system or the
+/// header of a volume. No appliance needs to be started for that.
+fn are_blank(disks: &[Disk]) -> anyhow::Result<bool> {
+    for disk in disks {
+        let mut start = Vec::new();
+        File::open(&disk.path)
+            .and_then(|file| file.take(BEGINNING).read_to_end(&mut start))
+            .with_context(|| format!("reading {}", disk.path.display()))?;
+        if start.iter().any(|&byte| byte != 0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Which of several systems, as virt-v2v's `--root first` chooses, or the first on the disk that is named.
@@ -104,19 +152,34 @@ fn choose(error: &anyhow::Error, wanted: Option<&str>) -> Option<String> {
         let mut roots = roots.iter().map(|root| root.device.clone());
         roots.find(|device| device.starts_with(start))
     };
-    // The engine's own error may stand in the chain behind others.
-    let open = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<OpenError>())
-        .or_else(|| {
-            let failure = error.downcast_ref::<target::Failure>()?;
-            failure.error.downcast_ref::<OpenError>()
-        })?;
-    match (open, wanted) {
+    match (in_chain::<OpenError>(error)?, wanted) {
         (OpenError::SeveralOperatingSystems { roots, .. }, None) => first(roots, ""),
         (OpenError::NoSuchRoot { roots, device, .. }, Some(_)) => first(roots, device),
         _ => None,
     }
+}
+
+/// The engine's own error, which may stand in the chain behind others.
+fn in_chain<E: std::error::Error + Send + Sync + 'static>(error: &anyhow::Error) -> Option<&E> {
+    error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<E>())
+        .or_else(|| {
+            let failure = error.downcast_ref::<target::Failure>()?;
+            failure
+                .error
+                .chain()
+                .find_map(|cause| cause.downcast_ref::<E>())
+        })
+}
+
+/// One that an earlier run has left is not written over.
+fn undo_file(dir: &Path) -> PathBuf {
+    let names = std::iter::once(UNDO.to_owned()).chain((2..).map(|n| format!("undo-{n}.json")));
+    let mut paths = names.map(|name| dir.join(name));
+    paths
+        .find(|path| std::fs::symlink_metadata(path).is_err())
+        .unwrap_or_else(|| dir.join(UNDO))
 }
 
 fn request(run: &Run<'_, '_>, nics: Vec<Nic>, told: bool) -> Request {
@@ -198,9 +261,37 @@ pub(crate) fn raw(path: &std::path::Path) -> DiskSpec {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::Context as _;
-
     use super::*;
+
+    #[test]
+    fn disks_without_anything_are_blank() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = |name: &str, bytes: &[u8]| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            Disk {
+                number: 0,
+                link: path.clone(),
+                path,
+            }
+        };
+        let (blank, empty) = (disk("a", &[0; 4096]), disk("b", b""));
+        let guest = disk("c", &[[0; 510].as_slice(), &[0x55, 0xaa]].concat());
+        assert!(are_blank(&[blank.clone(), empty]).unwrap());
+        assert!(!are_blank(&[blank, guest.clone()]).unwrap());
+        std::fs::remove_file(&guest.path).unwrap();
+        assert!(are_blank(&[guest]).is_err());
+    }
+
+    #[test]
+    fn an_undo_file_that_is_there_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        for expected in ["undo.json", "undo-2.json", "undo-3.json"] {
+            let path = undo_file(dir.path());
+            assert_eq!(path, dir.path().join(expected));
+            std::fs::write(path, "").unwrap();
+        }
+    }
 
     #[test]
     fn the_first_system_or_the_first_on_a_disk() {
