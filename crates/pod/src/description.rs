@@ -25,8 +25,7 @@ pub(crate) fn find(work_dir: &Path) -> Option<PathBuf> {
     found.into_iter().next()
 }
 
-/// Sees to it that there is a `NAME.yaml` with a VirtualMachine: virt-v2v's own if it wrote one (2.3 and later), else
-/// ours. `source` is the machine as its source describes it.
+/// Sees to it that there is a description: what virt-v2v wrote (2.3 and later), else ours as `NAME.yaml`. `source` is the machine as its source describes it.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -37,10 +36,11 @@ pub(crate) fn complete(
     source: Option<&Machine>,
     facts: Option<&Facts>,
 ) -> anyhow::Result<()> {
-    let path = work_dir.join(format!("{name}.yaml"));
-    if fs::read_to_string(&path).is_ok_and(|text| is_virtual_machine(&text)) {
-        return Ok(());
-    }
+    let path = match find(work_dir) {
+        None => work_dir.join(format!("{name}.yaml")),
+        Some(path) if fs::read_to_string(&path).is_ok_and(|text| is_instance(&text)) => path,
+        Some(_) => return Ok(()),
+    };
     let manifest = refit_kubevirt::virtual_machine(
         &machine(name, disks, source, facts),
         &refit_kubevirt::Options::default(),
@@ -51,9 +51,9 @@ pub(crate) fn complete(
 }
 
 /// virt-v2v 2.2 writes a VirtualMachineInstance, which says nothing of the firmware.
-fn is_virtual_machine(text: &str) -> bool {
+fn is_instance(text: &str) -> bool {
     text.lines()
-        .any(|line| line.trim_end().replace(['"', '\''], "") == "kind: VirtualMachine")
+        .any(|line| line.trim_end().replace(['"', '\''], "") == "kind: VirtualMachineInstance")
 }
 
 fn machine(name: &str, disks: usize, source: Option<&Machine>, facts: Option<&Facts>) -> Machine {

@@ -27,7 +27,8 @@ pub struct Disk {
 }
 
 /// Finds disks below `root` (`/` in a pod), in the order of their numbers, and links them in `work_dir`.
-/// `wait` is called between tries to open a block device.
+/// `wait` is called between tries to open a block device. `filled`: the disks hold a guest already; else an image
+/// that is not there is virt-v2v's to make, through its link.
 ///
 /// # Errors
 /// If there is none, two have one number, one cannot be opened, or a link cannot be made.
@@ -35,6 +36,7 @@ pub fn discover(
     root: &Path,
     work_dir: &Path,
     name: &str,
+    filled: bool,
     wait: &mut dyn FnMut(Duration),
 ) -> anyhow::Result<Vec<Disk>> {
     ensure!(
@@ -62,7 +64,10 @@ pub fn discover(
     fs::create_dir_all(work_dir).with_context(|| format!("creating {}", work_dir.display()))?;
     let mut disks = Vec::new();
     for (number, path) in found {
-        open(&path, wait)?;
+        let is_to_be_made = !filled && is_missing(&path) && path.ends_with("disk.img");
+        if !is_to_be_made {
+            open(&path, wait)?;
+        }
         let link = work_dir.join(format!("{name}-sd{}", letters(number)));
         match fs::remove_file(&link) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -96,20 +101,28 @@ fn numbered(dir: &Path, prefix: &str) -> anyhow::Result<Vec<(u32, PathBuf)>> {
     Ok(found)
 }
 
+fn is_missing(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
 /// A volume that was just attached may answer a little later.
 fn open(path: &Path, wait: &mut dyn FnMut(Duration)) -> anyhow::Result<()> {
-    let is_block = || fs::metadata(path).is_ok_and(|meta| meta.file_type().is_block_device());
+    let kind = || fs::metadata(path).map(|meta| meta.file_type());
     let is_device = path.parent().is_some_and(|dir| dir.ends_with("dev"));
     let mut pause = FIRST_WAIT;
     for tried in 1.. {
         let error = match OpenOptions::new().read(true).write(true).open(path) {
             Ok(file) => {
                 let _: File = file;
+                let kind = kind().with_context(|| format!("looking at {}", path.display()))?;
                 ensure!(
-                    !is_device || is_block(),
-                    "{} is no block device",
+                    kind.is_block_device() || kind.is_file(),
+                    "{} is neither a block device nor a file",
                     path.display()
                 );
+                if is_device && kind.is_file() {
+                    tracing::warn!("{} is a file, not a block device", path.display());
+                }
                 return Ok(());
             }
             Err(error) => error,
@@ -174,7 +187,7 @@ mod tests {
         let root = pod((0..30).map(|n| format!("disk{n}")));
         fs::create_dir_all(root.path().join("mnt/disks/diskette")).unwrap();
         let work = root.path().join("work");
-        let disks = discover(root.path(), &work, "web1", &mut |_| {}).unwrap();
+        let disks = discover(root.path(), &work, "web1", true, &mut |_| {}).unwrap();
         assert_eq!(disks.len(), 30);
         for (number, disk) in (0..).zip(&disks) {
             assert_eq!(disk.number, number);
@@ -184,7 +197,7 @@ mod tests {
         assert!(disks[26].link.ends_with("web1-sdaa"));
         // Again, as after a restart of the container.
         assert_eq!(
-            discover(root.path(), &work, "web1", &mut |_| {}).unwrap(),
+            discover(root.path(), &work, "web1", true, &mut |_| {}).unwrap(),
             disks
         );
     }
@@ -196,18 +209,39 @@ mod tests {
         symlink("nowhere", root.path().join("dev/block1")).unwrap();
         let mut waited = Vec::new();
         let work = root.path().join("work");
-        let error =
-            discover(root.path(), &work, "web1", &mut |pause| waited.push(pause)).unwrap_err();
+        let error = discover(root.path(), &work, "web1", true, &mut |pause| {
+            waited.push(pause)
+        })
+        .unwrap_err();
         assert!(format!("{error:#}").contains("block1"), "{error:#}");
         assert_eq!(waited.len(), 9);
         assert_eq!((waited[0], waited[8]), (FIRST_WAIT, LONGEST_WAIT));
         fs::remove_file(root.path().join("dev/block1")).unwrap();
         fs::remove_file(root.path().join("mnt/disks/disk0/disk.img")).unwrap();
         waited.clear();
-        let error =
-            discover(root.path(), &work, "web1", &mut |pause| waited.push(pause)).unwrap_err();
+        let error = discover(root.path(), &work, "web1", true, &mut |pause| {
+            waited.push(pause)
+        })
+        .unwrap_err();
         assert!(format!("{error:#}").contains("disk0/disk.img"), "{error:#}");
         assert!(waited.is_empty());
+    }
+
+    #[test]
+    fn an_image_that_is_to_be_copied_need_not_be_there() {
+        let root = pod(["disk0".to_owned()]);
+        fs::remove_file(root.path().join("mnt/disks/disk0/disk.img")).unwrap();
+        fs::create_dir(root.path().join("dev")).unwrap();
+        // Some run times bind a file where a device should be.
+        fs::write(root.path().join("dev/block1"), "x").unwrap();
+        let work = root.path().join("work");
+        let disks = discover(root.path(), &work, "web1", false, &mut |_| {}).unwrap();
+        assert_eq!(disks.len(), 2);
+        fs::write(&disks[0].link, "copied").unwrap();
+        assert_eq!(fs::read(&disks[0].path).unwrap(), b"copied");
+        fs::remove_file(root.path().join("dev/block1")).unwrap();
+        fs::create_dir(root.path().join("dev/block1")).unwrap();
+        assert!(discover(root.path(), &work, "web1", false, &mut |_| {}).is_err());
     }
 
     #[test]
@@ -217,7 +251,7 @@ mod tests {
         let refused = |root: &Path, name: &str| {
             format!(
                 "{:#}",
-                discover(root, &work, name, &mut |_| {}).unwrap_err()
+                discover(root, &work, name, true, &mut |_| {}).unwrap_err()
             )
         };
         assert!(refused(root.path(), "web1").contains("both disk 1"));

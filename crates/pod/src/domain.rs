@@ -35,11 +35,28 @@ pub(crate) fn prepare(
 ) -> anyhow::Result<String> {
     let xml = fetch(settings, cancel)
         .with_context(|| format!("asking libvirt for the machine {:?}", settings.vm_name))?;
+    // virsh takes numbers and UUIDs for other names of a machine, which may be another one's.
+    if let Ok(machine) = libvirt::parse(&xml)
+        && may_be_an_id(&settings.vm_name)
+    {
+        ensure!(
+            machine.name == settings.vm_name,
+            "libvirt describes {:?} when it is asked for {:?}",
+            machine.name,
+            settings.vm_name
+        );
+    }
     let rewritten = libvirt::with_disks(&xml, disks)
         .with_context(|| format!("reading libvirt's description of {:?}", settings.vm_name))?;
     let path = &settings.paths.libvirt_domain_file;
     fs::write(path, rewritten).with_context(|| format!("writing {}", path.display()))?;
     Ok(xml)
+}
+
+fn may_be_an_id(name: &str) -> bool {
+    let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
+    let is_hex = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+    is_number || (name.len() >= 32 && name.bytes().all(is_hex))
 }
 
 fn fetch(settings: &Settings, cancel: &CancelToken) -> anyhow::Result<String> {
@@ -179,6 +196,14 @@ mod tests {
         fs::write(dir.join("secretKey"), "a\nb").unwrap();
         let error = format!("{:#}", credentials(&settings).unwrap_err());
         assert!(error.contains("more than one line") && !error.contains("a\nb"));
+    }
+
+    #[test]
+    fn names_that_are_numbers_are_looked_at_twice() {
+        assert!(may_be_an_id("42"));
+        assert!(may_be_an_id("42000000-0000-4000-8000-000000000000"));
+        assert!(!may_be_an_id("web42"));
+        assert!(!may_be_an_id("feed"));
     }
 
     #[test]

@@ -7,9 +7,10 @@ use refit_machine::Firmware;
 
 use crate::osinfo;
 
-/// What is on the disks: `sizes` are theirs in bytes. Nothing is known of the guest if `facts` is `None`; the document
-/// says so then, because a controller that gets none asks for ever.
-pub(crate) fn document(facts: Option<&Facts>, sizes: &[u64]) -> String {
+/// What is on the disks: `sizes` are theirs in bytes. If `facts` is `None` no more is known of the guest than what
+/// virt-v2v `said`: `12.15 (debian12)`, the product and libosinfo's identifier. There is a document in any case, because
+/// a controller that gets none asks for ever.
+pub(crate) fn document(facts: Option<&Facts>, said: Option<&str>, sizes: &[u64]) -> String {
     let mut xml = Xml::default();
     xml.open("v2v-inspection");
     xml.element("program", "refit");
@@ -23,6 +24,7 @@ pub(crate) fn document(facts: Option<&Facts>, sizes: &[u64]) -> String {
     }
     xml.close("disks");
     let unknown = Facts::default();
+    let said = said.filter(|_| facts.is_none()).and_then(osinfo::said);
     let facts = facts.unwrap_or(&unknown);
     if let Some(firmware) = facts.firmware {
         let kind = match firmware {
@@ -31,22 +33,26 @@ pub(crate) fn document(facts: Option<&Facts>, sizes: &[u64]) -> String {
         };
         xml.empty("firmware", &[("type", kind)]);
     }
-    system(&mut xml, facts);
+    system(&mut xml, facts, said);
     xml.close("v2v-inspection");
     xml.text
 }
 
-fn system(xml: &mut Xml, facts: &Facts) {
+fn system(xml: &mut Xml, facts: &Facts, said: Option<&str>) {
     let or_unknown = |value: Option<&str>| value.unwrap_or("unknown").to_owned();
     xml.open("operatingsystem");
     let name = match facts.os {
         Some(Os::Linux) => "linux",
         Some(Os::Windows) => "windows",
-        None => "unknown",
+        None => match said {
+            Some(id) if id.starts_with("win") => "windows",
+            Some(_) => "linux",
+            None => "unknown",
+        },
     };
     xml.element("name", name);
     xml.element("distro", osinfo::distro(facts));
-    xml.element("osinfo", &osinfo::id(facts));
+    xml.element("osinfo", said.unwrap_or(&osinfo::id(facts)));
     xml.element("arch", &or_unknown(facts.arch.as_deref()));
     let (major, minor) = match &facts.windows {
         Some(windows) => (Some(windows.major), Some(windows.minor)),
@@ -226,7 +232,7 @@ mod tests {
             }],
             ..Facts::default()
         };
-        let document = document(Some(&facts), &[10, 20]);
+        let document = document(Some(&facts), Some("x (win10)"), &[10, 20]);
         let root = xml::parse(&document, 1 << 20).unwrap();
         assert_eq!(root.name, "v2v-inspection");
         let text = |path: &[&str]| {
@@ -257,8 +263,20 @@ mod tests {
     }
 
     #[test]
+    fn what_virt_v2v_said_stands_in_for_the_facts() {
+        let document = |said| document(None, Some(said), &[]);
+        let debian = document("12.15 (debian12)");
+        assert!(debian.contains("<osinfo>debian12</osinfo>"), "{debian}");
+        assert!(debian.contains("<name>linux</name>"), "{debian}");
+        assert!(document("Windows (win2k19)").contains("<name>windows</name>"));
+        for nothing in ["12.15", "x (unknown)", "x (<a>)", ")"] {
+            assert!(document(nothing).contains("<osinfo>unknown</osinfo>"));
+        }
+    }
+
+    #[test]
     fn a_guest_of_which_nothing_is_known_is_still_a_document() {
-        let root = xml::parse(&document(None, &[]), 1 << 20).unwrap();
+        let root = xml::parse(&document(None, None, &[]), 1 << 20).unwrap();
         let osinfo = root.at(&["operatingsystem", "osinfo"]).unwrap();
         assert_eq!(osinfo.text(), Some("unknown"));
     }

@@ -39,6 +39,13 @@ pub(crate) fn id(facts: &Facts) -> String {
     }
 }
 
+/// The identifier in what virt-v2v says of a guest that it converts: `12.15 (debian12)`.
+pub(crate) fn said(guest: &str) -> Option<&str> {
+    let (_, id) = guest.strip_suffix(')')?.rsplit_once('(')?;
+    let is_id = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+    (id != UNKNOWN && !id.is_empty() && id.chars().all(is_id)).then_some(id)
+}
+
 /// libguestfs's word for the distribution.
 pub(crate) fn distro(facts: &Facts) -> &str {
     if facts.os == Some(Os::Windows) {

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use base64::Engine as _;
 use refit_engine::disks::{ImageOptions, Options as DiskOptions};
-use refit_engine::target::{Fixed, Settings as EngineSettings};
-use refit_engine::{Facts, Fixup, Nic};
+use refit_engine::target::{self, Fixed, Settings as EngineSettings};
+use refit_engine::{Facts, Fixup, Nic, sha256_hex};
 use refit_machine::{Devices, DiskBus, Machine};
 use refit_v2v::{Accel, CancelToken, ConvertError, Environment, Outcome, Tools};
 
@@ -95,6 +96,14 @@ impl Converted {
         error: anyhow::Error,
         refusal: Option<anyhow::Error>,
     ) -> anyhow::Result<()> {
+        // A disk is half written: worse than without fixups.
+        if error.chain().any(|cause| {
+            cause
+                .downcast_ref::<target::Failure>()
+                .is_some_and(|failed| failed.changed)
+        }) {
+            return Err(error);
+        }
         if let Some(refusal) = refusal {
             tracing::error!("the fixups failed, too: {error:#}");
             return Err(refusal);
@@ -195,8 +204,14 @@ fn walk(settings: &Settings, env: &PodEnvironment, tooling: Tooling<'_, '_>) -> 
         ensure!(!settings.libvirt_url.contains("cacert="), error);
         tracing::warn!("{error:#}");
     }
-    fs::create_dir_all(&paths.work_dir)
-        .with_context(|| format!("creating {}", paths.work_dir.display()))?;
+    let files = [&paths.inspection_output, &paths.libvirt_domain_file];
+    for dir in files
+        .into_iter()
+        .filter_map(|file| file.parent())
+        .chain([&*paths.work_dir])
+    {
+        fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+    }
     let mut run = prepare(
         settings,
         env,
@@ -204,7 +219,17 @@ fn walk(settings: &Settings, env: &PodEnvironment, tooling: Tooling<'_, '_>) -> 
         tooling.cancel,
         tooling.engine,
     )?;
+    if settings.has_password_in_url {
+        tracing::warn!(
+            "V2V_libvirtURL holds a password, which was left out: it comes from {}",
+            paths.secret_key.display()
+        );
+    }
     if settings.remote_inspection {
+        ensure!(
+            !settings.remote_inspect_disks.is_empty(),
+            "V2V_remoteInspectDisk_0 is not set: a remote inspection needs the snapshot's disks"
+        );
         let mut options = modes::remote_options(settings, &run.keys.v2v);
         run.complete(&mut options.settings);
         refit_v2v::run_inspector(&run.tools, &options, &mut |_| {}, run.cancel)
@@ -217,9 +242,15 @@ fn walk(settings: &Settings, env: &PodEnvironment, tooling: Tooling<'_, '_>) -> 
         name => name,
     };
     let cancel = run.cancel;
-    run.disks = disks::discover(&paths.root, &paths.work_dir, name, &mut |pause| {
-        sleep(pause, cancel);
-    })?;
+    let discovered = disks::discover(
+        &paths.root,
+        &paths.work_dir,
+        name,
+        settings.in_place,
+        &mut |pause| sleep(pause, cancel),
+    );
+    run.not_cancelled()?;
+    run.disks = discovered?;
     let mut early = Vec::new();
     match scripts::load(&paths.dynamic_scripts_dir) {
         Ok(scripts) => run.scripts = scripts,
@@ -235,14 +266,16 @@ fn walk(settings: &Settings, env: &PodEnvironment, tooling: Tooling<'_, '_>) -> 
     };
     run.metrics.phase("results");
     converted.warnings.splice(0..0, early);
-    let answers = results(&run, converted, name, start)?;
+    let answers = results(&run, converted, name, start)
+        .context("the disks are converted, but the results cannot be told")?;
     tracing::info!(
         "done in {:.0} s with {} warnings",
         start.elapsed().as_secs_f64(),
         answers.warnings.len()
     );
     if settings.local_migration {
-        server::serve(&answers, env.results, tooling.stop).context("serving the results")?;
+        server::serve(&answers, env.results, tooling.stop)
+            .context("the disks are converted, but the results cannot be served")?;
     }
     Ok(())
 }
@@ -291,7 +324,8 @@ fn results(
     let settings = run.settings;
     let paths = &settings.paths;
     let sizes: Vec<u64> = run.disks.iter().map(|disk| size(&disk.path)).collect();
-    let inspection = inspection::document(converted.facts.as_ref(), &sizes);
+    let said = converted.v2v.as_ref().and_then(|v2v| v2v.guest.as_deref());
+    let inspection = inspection::document(converted.facts.as_ref(), said, &sizes);
     fs::write(&paths.inspection_output, &inspection)
         .with_context(|| format!("writing {}", paths.inspection_output.display()))?;
     if !settings.in_place {
@@ -309,7 +343,7 @@ fn results(
         "warnings": &converted.warnings,
         "notes": &converted.notes,
         "v2v": &converted.v2v,
-        "fixups": &converted.report,
+        "fixups": converted.report.map(without_contents),
     });
     Ok(Answers {
         vm,
@@ -318,6 +352,35 @@ fn results(
         warnings: converted.warnings,
         report,
     })
+}
+
+/// Anybody in the cluster can fetch the report, and files of a guest hold passwords: their contents stay here.
+fn without_contents(report: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match report {
+        Value::Array(list) => list.into_iter().map(without_contents).collect(),
+        Value::Object(mut map) => {
+            let content = match (map.remove("content"), map.remove("content_base64")) {
+                (Some(Value::String(text)), _) => Some(text.into_bytes()),
+                (_, Some(Value::String(text))) => Some(
+                    base64::engine::general_purpose::STANDARD
+                        .decode(text)
+                        .unwrap_or_default(),
+                ),
+                _ => None,
+            };
+            let mut map: serde_json::Map<_, _> = map
+                .into_iter()
+                .map(|(key, value)| (key, without_contents(value)))
+                .collect();
+            if let Some(content) = content {
+                map.insert("sha256".to_owned(), sha256_hex(&content).into());
+                map.insert("size".to_owned(), content.len().into());
+            }
+            Value::Object(map)
+        }
+        other => other,
+    }
 }
 
 /// In bytes; 0 if it cannot be told.
@@ -356,6 +419,40 @@ mod tests {
     use refit_machine::NicModel;
 
     use super::*;
+
+    #[test]
+    fn a_disk_that_is_half_written_is_no_warning() {
+        let failed = |changed| {
+            let failure = target::Failure {
+                error: anyhow::anyhow!("no space"),
+                changed,
+            };
+            Converted::default().not_fixed(failure.into(), None)
+        };
+        assert!(failed(false).is_ok());
+        assert!(failed(true).is_err());
+    }
+
+    #[test]
+    fn the_report_shows_no_contents_of_files() {
+        let change = |content: serde_json::Value| {
+            let mut change = serde_json::json!({"kind": "write", "path": "/a", "mode": "0600"});
+            change
+                .as_object_mut()
+                .unwrap()
+                .extend(content.as_object().unwrap().clone());
+            serde_json::json!({"fixups": [{"id": "x", "changes": [change]}]})
+        };
+        let digest = sha256_hex(b"psk=geheim");
+        let expected = change(serde_json::json!({"sha256": digest, "size": 10}));
+        for content in [
+            serde_json::json!({"content": "psk=geheim"}),
+            serde_json::json!({"content_base64": "cHNrPWdlaGVpbQ=="}),
+        ] {
+            assert_eq!(without_contents(change(content)), expected);
+        }
+        assert_eq!(without_contents(expected.clone()), expected);
+    }
 
     #[test]
     fn without_drivers_for_its_disks_no_guest_is_ready() {

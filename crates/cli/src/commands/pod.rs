@@ -1,6 +1,7 @@
 //! `refit pod`: a conversion pod, told what to do by its environment.
 
 use std::cell::OnceCell;
+use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -20,13 +21,14 @@ const FAILED: u8 = 1;
 
 /// Runs with `args` without the program's name. The environment is the controller's.
 pub fn run(args: &[String]) -> ExitCode {
-    match prepared(args) {
-        Ok(code) => code,
-        Err(error) => {
-            refit_pod::say_failure(&error);
-            FAILED.into()
-        }
-    }
+    let error = match catch_unwind(|| prepared(args)) {
+        Ok(Ok(code)) => return code,
+        Ok(Err(error)) => error,
+        // What it said is in the log.
+        Err(_) => anyhow::anyhow!("a defect of refit, described above; please report it"),
+    };
+    refit_pod::say_failure(&error);
+    FAILED.into()
 }
 
 fn prepared(args: &[String]) -> anyhow::Result<ExitCode> {
@@ -65,7 +67,8 @@ fn prepared(args: &[String]) -> anyhow::Result<ExitCode> {
         disks: disks::Options::default(),
         on_handle: &mut |handle| {
             interrupt.on_raise(move || {
-                handle.stop();
+                // It works on overlays, and Kubernetes waits for half a minute.
+                handle.kill();
             });
         },
         progress: &mut |step| {
