@@ -10,11 +10,20 @@ use anyhow::{Context as _, bail, ensure};
 /// No passphrase or key file is longer (cryptsetup(8): 8 MiB key files).
 const MAX_KEY: u64 = 8 * 1024 * 1024;
 
-/// One `ID:key:SECRET` or `ID:file:PATH` (virt-v2v(1), `--key`). The secret is never shown.
+/// One `ID:key:SECRET`, `ID:file:PATH` or `ID:clevis` (virt-v2v(1), `--key`). The secret is never shown.
 #[derive(Clone)]
 pub struct Key {
     id: String,
-    secret: Vec<u8>,
+    source: Source,
+}
+
+/// What opens a volume.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// A passphrase, the content of a key file, or a recovery key.
+    Secret(Vec<u8>),
+    /// What Clevis has stored in the volume: servers in the guest's network, as a rule (clevis-luks-unlock(1)).
+    Clevis,
 }
 
 impl Key {
@@ -26,17 +35,14 @@ impl Key {
             || (!uuid.is_empty() && self.id.eq_ignore_ascii_case(uuid))
     }
 
-    /// Whether this is a key in virt-v2v's form `ID:clevis`, which none of ours can be: the guest's network key server
-    /// has it, and virt-v2v asks there.
-    #[must_use]
-    pub fn is_clevis(text: &str) -> bool {
-        text.split_once(':').is_some_and(|(_, how)| how == "clevis")
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
     }
 
-    /// The passphrase or recovery key.
+    /// Whether the appliance needs a network for it.
     #[must_use]
-    pub fn secret(&self) -> &[u8] {
-        &self.secret
+    pub fn is_clevis(&self) -> bool {
+        matches!(self.source, Source::Clevis)
     }
 }
 
@@ -53,10 +59,6 @@ impl FromStr for Key {
 
     /// A key file's final newline is not part of the passphrase, as for virt-v2v.
     fn from_str(text: &str) -> anyhow::Result<Self> {
-        ensure!(
-            !Self::is_clevis(text),
-            "--key {text} needs the guest's network key server: only `refit convert` can use it, through virt-v2v"
-        );
         let mut parts = text.splitn(3, ':');
         let (id, kind, value) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
         ensure!(
@@ -64,6 +66,12 @@ impl FromStr for Key {
             "--key: the device, UUID or `all` before the first colon is missing"
         );
         let secret = match (kind, value) {
+            (Some("clevis"), None) => {
+                return Ok(Self {
+                    id: id.to_owned(),
+                    source: Source::Clevis,
+                });
+            }
             (Some("key"), Some(secret)) => secret.as_bytes().to_vec(),
             (Some("file"), Some(path)) => {
                 let mut secret = Vec::new();
@@ -75,12 +83,12 @@ impl FromStr for Key {
                 }
                 secret
             }
-            _ => bail!("--key {id}:...: expected ID:key:SECRET or ID:file:FILE"),
+            _ => bail!("--key {id}:...: expected ID:key:SECRET, ID:file:FILE or ID:clevis"),
         };
         ensure!(!secret.is_empty(), "--key {id}: the key is empty");
         Ok(Self {
             id: id.to_owned(),
-            secret,
+            source: Source::Secret(secret),
         })
     }
 }
@@ -89,14 +97,22 @@ impl FromStr for Key {
 mod tests {
     use super::*;
 
+    fn secret(key: &Key) -> &[u8] {
+        match key.source() {
+            Source::Secret(secret) => secret,
+            Source::Clevis => panic!("{key:?}"),
+        }
+    }
+
     #[test]
     fn keys_are_parsed_and_never_shown() {
         let key: Key = "/dev/sda2:key:a:b c".parse().unwrap();
-        assert_eq!(key.secret(), b"a:b c");
+        assert_eq!(secret(&key), b"a:b c");
         assert!(key.is_for("/dev/sda2", "") && !key.is_for("/dev/sda3", "x"));
         assert!(!format!("{key:?}").contains("a:b"));
         assert!("all:key:x".parse::<Key>().unwrap().is_for("/dev/sdb", ""));
-        assert!(Key::is_clevis("all:clevis") && !Key::is_clevis("all:key:clevis"));
+        assert!("all:clevis".parse::<Key>().unwrap().is_clevis());
+        assert!(!"all:key:clevis".parse::<Key>().unwrap().is_clevis());
         assert!(
             "AB-CD:key:x"
                 .parse::<Key>()
@@ -110,7 +126,7 @@ mod tests {
             "x:key:",
             ":key:y",
             "x:file:/nonexistent",
-            "x:clevis",
+            "x:clevis:y",
             "x:word:y",
         ] {
             let error = text.parse::<Key>().unwrap_err();
@@ -125,6 +141,6 @@ mod tests {
         let key: Key = format!("all:file:{}", file.path().display())
             .parse()
             .unwrap();
-        assert_eq!(key.secret(), b"secret\n");
+        assert_eq!(secret(&key), b"secret\n");
     }
 }

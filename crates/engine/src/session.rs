@@ -1,6 +1,7 @@
 //! Opening a guest's disks in the appliance: launch, decrypt, find the operating system, mount.
 
 mod certain;
+mod clevis;
 mod esp;
 mod ntfs;
 mod search;
@@ -15,7 +16,7 @@ use refit_machine::Firmware;
 
 use crate::backend::GuestfsBackend;
 use crate::facts::{BlockDevice, Hints, Mount, Os};
-use crate::keys::Key;
+use crate::keys::{Key, Source};
 
 /// Type of an EFI system partition in a GPT (UEFI specification, table "Defined GPT Partition
 /// Entry - Partition Type GUIDs").
@@ -259,7 +260,7 @@ fn launch(drives: &[Drive], options: &mut OpenOptions<'_>) -> Result<Handle, Ope
     let mut force_tcg = options.force_tcg;
     let mut has_failed = false;
     loop {
-        let handle = configure(drives, force_tcg).context("preparing the appliance")?;
+        let handle = configure(drives, options, force_tcg).context("preparing the appliance")?;
         (options.on_handle)(handle.cancel_handle());
         let limit = options.launch_limit * if force_tcg { EMULATED } else { 1 };
         match handle.launch_within(limit) {
@@ -285,13 +286,20 @@ fn launch(drives: &[Drive], options: &mut OpenOptions<'_>) -> Result<Handle, Ope
     }
 }
 
-fn configure(drives: &[Drive], force_tcg: bool) -> refit_guestfs::Result<Handle> {
+fn configure(
+    drives: &[Drive],
+    options: &OpenOptions<'_>,
+    force_tcg: bool,
+) -> refit_guestfs::Result<Handle> {
     let handle = Handle::new()?;
     // Ctrl-C on the terminal must reach us alone, or it would kill the appliance in mid-write.
     handle.set_pgroup(true)?;
     handle.set_identifier("refit")?;
     if force_tcg {
         handle.set_backend_setting("force_tcg", "1")?;
+    }
+    if options.keys.iter().any(Key::is_clevis) {
+        handle.set_network(true)?;
     }
     for drive in drives {
         let add = AddDrive::new().format(&drive.format);
@@ -323,19 +331,25 @@ fn decrypt(handle: &Handle, keys: &[Key]) -> anyhow::Result<(Vec<String>, Vec<Vo
             .collect();
         let map_name = format!("crypt{}", device.rsplit('/').next().unwrap_or_default());
         let crypt = CryptsetupOpen::new().crypttype(kind);
-        let unlocked = fitting.iter().any(|key| {
-            handle
-                .cryptsetup_open(device, key.secret(), &map_name, &crypt)
-                .is_ok()
+        let mut reason = match fitting.as_slice() {
+            [] => "no key was given".to_owned(),
+            _ => "no key fits".to_owned(),
+        };
+        let unlocked = fitting.iter().any(|key| match key.source() {
+            Source::Secret(secret) => handle
+                .cryptsetup_open(device, secret, &map_name, &crypt)
+                .is_ok(),
+            Source::Clevis => match clevis::unlock(handle, device, &map_name) {
+                Ok(()) => true,
+                Err(error) => {
+                    reason = format!("Clevis cannot open it: {error:#}");
+                    false
+                }
+            },
         });
         if unlocked {
             opened = true;
         } else {
-            let reason = if fitting.is_empty() {
-                "no key was given"
-            } else {
-                "no key fits"
-            };
             locked.push(format!("{device} (UUID {uuid}): {reason}"));
         }
     }

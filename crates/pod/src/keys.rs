@@ -13,10 +13,8 @@ use crate::Settings;
 pub(crate) struct Keys {
     /// As `--key` takes them.
     pub(crate) v2v: Vec<refit_v2v::Key>,
-    /// The same without Clevis, which needs the guest's network key server from within the appliance.
+    /// The same.
     pub(crate) engine: Vec<refit_engine::Key>,
-    /// Whether volumes are to be unlocked by Clevis.
-    pub(crate) clevis: bool,
 }
 
 impl Keys {
@@ -29,8 +27,7 @@ impl Keys {
         if settings.nbde_clevis {
             return Ok(Self {
                 v2v: vec!["all:clevis".parse()?],
-                engine: Vec::new(),
-                clevis: true,
+                engine: vec!["all:clevis".parse()?],
             });
         }
         let mut keys = Self::default();
@@ -97,9 +94,9 @@ mod tests {
                 .collect::<Vec<_>>(),
             expected
         );
-        assert_eq!(keys.engine[1].secret(), b"geheim");
+        assert_eq!(keys.engine.len(), 2);
         let keys = read("1");
         assert_eq!(format!("{:?}", keys.v2v), "[all:clevis]");
-        assert!(keys.engine.is_empty() && keys.clevis);
+        assert!(keys.engine[0].is_clevis());
     }
 }

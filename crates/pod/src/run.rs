@@ -288,11 +288,6 @@ fn prepare<'r, 'e>(
     engine: &'r mut EngineSettings<'e>,
 ) -> anyhow::Result<Run<'r, 'e>> {
     let keys = Keys::read(settings)?;
-    if keys.clevis {
-        tracing::warn!(
-            "volumes that only Clevis opens are opened by virt-v2v, and not for the fixups"
-        );
-    }
     let mut virtio_win = settings.virtio_win.clone();
     if let Some(path) = virtio_win.take_if(|path| !path.exists()) {
         tracing::warn!("{}: there are no drivers; going on without", path.display());

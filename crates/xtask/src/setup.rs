@@ -26,8 +26,11 @@ const TESTS: &[&str] = &[
     "btrfs-progs",
     "busybox-static",
     "bzip2",
+    // Volumes that open by a server in the network, and that server.
+    "clevis-luks",
     "cpio",
     "cryptsetup-bin",
+    "curl",
     // Writes databases as rpm had them until 4.15, for the tests of packages.
     "db5.3-util",
     "dosfstools",
@@ -55,6 +58,7 @@ const TESTS: &[&str] = &[
     "python3-hivex",
     "python3-venv",
     "rpm",
+    "tang",
     "xfsprogs",
     "xorriso",
     "xz-utils",
