@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use refit_tests::{
-    SECRET, SmallDisk, Watched, assert_refused, assert_says, encrypted_disk, fixup, refit, run,
-    shell, snapshot, system_disk,
+    SECRET, SmallDisk, Watched, assert_refused, assert_says, encrypted_disk, fixup, must, refit,
+    run, shell, snapshot, system_disk,
 };
+use serde_json::Value;
 use tempfile::TempDir;
 
 const NIC: &str = "00:50:56:aa:bb:01=192.0.2.10/24";
@@ -586,6 +587,38 @@ fn an_encrypted_disk() {
     for text in seen.iter().chain([&fixed.stdout, &fixed.stderr]) {
         assert!(!text.contains(SECRET), "{text}");
     }
+}
+
+/// Where the report cannot be written nothing is changed, and where its reader is gone afterwards, how to go back is
+/// told all the same.
+#[test]
+fn fixing_without_a_place_for_the_report() {
+    let dir = tempfile::tempdir().unwrap();
+    make_root(&dir.path().join("root"));
+    let mut arguments = vec!["fix", "--root", "root", "--nic", NIC, "--undo-dir", "."];
+    arguments.push("--report");
+    for report in ["missing/report.json", "root", "/dev/null"] {
+        let message = refused(dir.path(), &[&arguments[..], &[report]].concat(), 1);
+        assert_says(&message, &["--report", report]);
+    }
+
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let done = run(refit()
+        .current_dir(dir.path())
+        .args(&arguments)
+        .arg("report.json")
+        .stdout(full))
+    .unwrap();
+    assert_eq!(done.code, Some(4), "{done:?}");
+    let report = dir.path().join("report.json");
+    let mode = fs::metadata(&report).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "it has what stands in the guest's files");
+    let report: Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
+    let undo = report["undo"].as_str().unwrap();
+    let back = format!("refit undo {undo} --root root");
+    assert_says(&done.stderr, &["the guest was changed", &back]);
+    must(refit().current_dir(dir.path()).args(back.split(' ').skip(1))).unwrap();
+    assert!(!dir.path().join("root/etc/systemd").exists());
 }
 
 /// The undo file is written before anything else; where it cannot be, nothing is changed.

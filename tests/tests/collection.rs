@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -190,6 +191,10 @@ fn all_machines_of_a_collection_in_one_run() {
     let report = made.json().unwrap();
     let out = dir.path().join("out");
     assert_eq!(names(&out), ["db", "report.json", "web"]);
+    for report in ["report.json", "web/report.json"] {
+        let mode = fs::metadata(out.join(report)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "it has what stands in guests' files");
+    }
     let written: Value =
         serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
     assert_eq!(written, report);

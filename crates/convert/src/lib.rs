@@ -14,6 +14,7 @@ mod opened;
 mod output_dir;
 mod own;
 mod package;
+mod private;
 mod source;
 mod with_v2v;
 
@@ -35,6 +36,7 @@ pub use engine::{Choice, Engine, Fallback};
 pub use environment::EnvironmentFiles;
 pub use opened::Opened;
 pub use output_dir::OutputDirError;
+pub use private::PrivateFile;
 
 use appliance::{Appliance, Reading};
 use hardware::Source;
