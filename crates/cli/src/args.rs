@@ -189,13 +189,13 @@ pub struct GuestArgs {
 }
 
 /// How the guest is opened.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct OpenArgs {
     /// Which operating system, if there are several: its root device, such as /dev/sda2
     #[arg(long, value_name = "DEV", value_parser = root_device)]
     pub os_device: Option<String>,
     /// Key of an encrypted volume: ID:file:FILE or ID:key:SECRET, where ID is a device, a UUID
-    /// or `all` (a secret on the command line can be seen by other users)
+    /// or `all` (a secret on the command line can be seen by other users); with virt-v2v also ID:clevis
     #[arg(long, value_name = "KEY")]
     pub key: Vec<String>,
     /// Hardware virtualization: auto tries whether KVM really runs code

@@ -26,6 +26,13 @@ impl Key {
             || (!uuid.is_empty() && self.id.eq_ignore_ascii_case(uuid))
     }
 
+    /// Whether this is a key in virt-v2v's form `ID:clevis`, which none of ours can be: the guest's network key server
+    /// has it, and virt-v2v asks there.
+    #[must_use]
+    pub fn is_clevis(text: &str) -> bool {
+        text.split_once(':').is_some_and(|(_, how)| how == "clevis")
+    }
+
     /// The passphrase or recovery key.
     #[must_use]
     pub fn secret(&self) -> &[u8] {
@@ -46,6 +53,10 @@ impl FromStr for Key {
 
     /// A key file's final newline is not part of the passphrase, as for virt-v2v.
     fn from_str(text: &str) -> anyhow::Result<Self> {
+        ensure!(
+            !Self::is_clevis(text),
+            "--key {text} needs the guest's network key server: only `refit convert` can use it, through virt-v2v"
+        );
         let mut parts = text.splitn(3, ':');
         let (id, kind, value) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
         ensure!(
@@ -64,10 +75,6 @@ impl FromStr for Key {
                 }
                 secret
             }
-            (Some("clevis"), None) => bail!(
-                "--key {id}:clevis needs the guest's network key server: only `refit convert` can use it, \
-                 through virt-v2v"
-            ),
             _ => bail!("--key {id}:...: expected ID:key:SECRET or ID:file:FILE"),
         };
         ensure!(!secret.is_empty(), "--key {id}: the key is empty");
@@ -89,6 +96,7 @@ mod tests {
         assert!(key.is_for("/dev/sda2", "") && !key.is_for("/dev/sda3", "x"));
         assert!(!format!("{key:?}").contains("a:b"));
         assert!("all:key:x".parse::<Key>().unwrap().is_for("/dev/sdb", ""));
+        assert!(Key::is_clevis("all:clevis") && !Key::is_clevis("all:key:clevis"));
         assert!(
             "AB-CD:key:x"
                 .parse::<Key>()
