@@ -4,7 +4,8 @@
     reason = "what is asserted here fails by panicking"
 )]
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -77,6 +78,29 @@ pub fn encrypted_disk(dir: &Path, name: &str) {
              rm {name}.img"
         ),
     );
+}
+
+/// A virt-v2v for `REFIT_VIRT_V2V` that fails, and first adds its arguments to the file `argv` in `dir`.
+///
+/// # Panics
+/// If it cannot be made.
+#[must_use]
+pub fn failing_virt_v2v(dir: &Path) -> PathBuf {
+    let path = dir.join("virt-v2v");
+    let script = "#!/bin/sh
+        case $* in
+            --version) echo virt-v2v 2.10.0 ;;
+            --machine-readable) echo input:disk; echo input:libvirtxml; echo output:disk ;;
+            --help) ;;
+            *)
+                echo \"$*\" >> \"${0%/*}/argv\"
+                echo 'virt-v2v: error: libguestfs error: told to fail' >&2
+                exit 1
+                ;;
+        esac";
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    path
 }
 
 /// A small file system of its own, gone when dropped.

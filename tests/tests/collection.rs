@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use refit_tests::{Run, must, refit, run};
+use refit_tests::{Run, failing_virt_v2v, must, refit, run};
 use serde_json::{Value, json};
 
 /// Bytes of a piece of the database's disk.
@@ -288,6 +288,34 @@ fn all_machines_of_a_collection_in_one_run() {
     let alone = convert(dir.path(), &ova, &["--out", "x", "--system", "tool"]);
     assert_eq!(alone.code, Some(1), "{alone:?}");
     assert!(!dir.path().join("x").exists());
+}
+
+#[test]
+fn of_machines_that_virt_v2v_fails_on_the_logs_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let ova = ova(dir.path());
+    let before = names(dir.path());
+    let virt_v2v = failing_virt_v2v(&dir.path().join("files"));
+    let mut kept = Vec::new();
+    for logs in [
+        ["out.db.failed.log", "out.web.failed.log"],
+        ["out.db.failed-2.log", "out.web.failed-2.log"],
+    ] {
+        let failed = run(refit()
+            .current_dir(dir.path())
+            .env("REFIT_VIRT_V2V", &virt_v2v)
+            .args(["convert", "--json", "--out", "out"])
+            .arg(&ova))
+        .unwrap();
+        assert_eq!(failed.code, Some(1), "{failed:?}");
+        let message = failed.json().unwrap()["error"].to_string();
+        assert!(message.contains(logs[1]), "{message}");
+        kept.extend(logs.map(str::to_owned));
+    }
+    let mut left = names(dir.path());
+    left.retain(|name| !before.contains(name));
+    kept.sort();
+    assert_eq!(left, kept);
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub struct Converted {
 pub enum State {
     /// It is in its directory, complete.
     Converted,
-    /// It failed, and nothing was left of it.
+    /// It failed, and nothing was left of it but virt-v2v's log, beside the output directory.
     Failed,
     /// The user ended the run before its turn.
     NotStarted,
@@ -166,6 +166,7 @@ pub fn convert_collection(
                 options: &one,
                 tools,
                 cancel,
+                among: Some((&staging, dir)),
             };
             let verified = &mut |_: &mut _, _: &mut dyn FnMut(Stage)| Ok(verification.clone());
             match convert_source(&how, source, Instant::now(), verified, settings, observer) {

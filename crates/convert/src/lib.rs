@@ -206,6 +206,7 @@ pub fn convert(
         options,
         tools,
         cancel,
+        among: None,
     };
     convert_source(&how, source, start, verified, settings, observer)
 }
@@ -215,6 +216,8 @@ struct How<'h> {
     options: &'h Options<'h>,
     tools: &'h Tools,
     cancel: &'h CancelToken,
+    /// The results of all machines and its own name among them, if it is one of several.
+    among: Option<(&'h Staging, &'h str)>,
 }
 
 /// Compares a source with its manifest.
@@ -234,12 +237,16 @@ fn convert_source(
         options,
         tools,
         cancel,
+        among,
     } = *how;
     let input = probed(&options.v2v.input, &settings.disks.image)?;
     if let Some(machine) = &source.machine {
         probe_described(&options.v2v.input, machine, &settings.disks.image)?;
     }
-    let staging = Staging::create(&options.out)?;
+    let staging = match among {
+        Some((all, name)) => all.machine(name)?,
+        None => Staging::create(&options.out)?,
+    };
     let verification = verified(&mut source, observer)?;
     let run = Run {
         options,

@@ -69,7 +69,10 @@ mod tests {
 
         let linked = dir.path().join("link");
         std::os::unix::fs::symlink(&path, &linked).unwrap();
-        PrivateFile::create(&linked).unwrap().finish(b"new").unwrap();
+        PrivateFile::create(&linked)
+            .unwrap()
+            .finish(b"new")
+            .unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"old");
         let made = linked.symlink_metadata().unwrap();
         assert!(made.is_file());

@@ -59,7 +59,7 @@ fn text(collection: &Collection, input: &Path) -> String {
     for system in &collection.systems {
         let state = match system.state {
             State::Converted => format!("in {}", system.dir.display()),
-            State::Failed => "failed, and nothing of it was left".to_owned(),
+            State::Failed => "failed, and nothing of it is there".to_owned(),
             State::NotStarted => "not begun".to_owned(),
         };
         let _ = writeln!(
