@@ -125,10 +125,19 @@ fn a_key_of_clevis_is_for_virt_v2v() {
     let done = run(refit()
         .current_dir(dir.path())
         .env("REFIT_VIRT_V2V", failing_virt_v2v(tools.path()))
-        .args(["--json", "convert", "--out", "out", "--key", "all:clevis", "good.img"]))
+        .args([
+            "--json",
+            "convert",
+            "--out",
+            "out",
+            "--key",
+            "all:clevis",
+            "good.img",
+        ]))
     .unwrap();
     assert_says(&assert_refused(&done, 1), &["told to fail"]);
     assert_says(&done.stderr, &["--key ID:clevis is for virt-v2v alone"]);
+    assert_says(&done.stderr, &["warning: \\u{1b}[2J\\u{202e}drow"]);
     let arguments = fs::read_to_string(tools.path().join("argv")).unwrap();
     assert_says(&arguments, &["--key all:clevis"]);
 }

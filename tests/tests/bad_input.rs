@@ -612,12 +612,21 @@ fn fixing_without_a_place_for_the_report() {
     assert_eq!(done.code, Some(4), "{done:?}");
     let report = dir.path().join("report.json");
     let mode = fs::metadata(&report).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600, "it has what stands in the guest's files");
+    assert_eq!(
+        mode & 0o777,
+        0o600,
+        "it has what stands in the guest's files"
+    );
     let report: Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
     let undo = report["undo"].as_str().unwrap();
     let back = format!("refit undo {undo} --root root");
     assert_says(&done.stderr, &["the guest was changed", &back]);
-    must(refit().current_dir(dir.path()).args(back.split(' ').skip(1))).unwrap();
+    must(
+        refit()
+            .current_dir(dir.path())
+            .args(back.split(' ').skip(1)),
+    )
+    .unwrap();
     assert!(!dir.path().join("root/etc/systemd").exists());
 }
 

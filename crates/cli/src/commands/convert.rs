@@ -19,6 +19,7 @@ use crate::catalogue::Catalogue;
 use crate::interrupt::Interrupt;
 use crate::output::{Exit, Output, UsageError};
 use crate::progress::Progress;
+use crate::render::printable;
 
 pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow::Result<Exit> {
     let catalogue = Catalogue::load(&args.fixups.own, interrupt)?;
@@ -189,7 +190,7 @@ fn show(progress: &Progress, stage: &Stage) {
         }
         Stage::V2v(Event::Warning(text)) => progress.note(&format!("warning: {text}")),
         Stage::V2v(Event::Relaunch(text)) => progress.note(text),
-        Stage::V2v(Event::Info(text)) => tracing::info!("{text}"),
+        Stage::V2v(Event::Info(text)) => tracing::info!("{}", printable(text)),
         Stage::Copy {
             disk,
             disks,
@@ -200,7 +201,6 @@ fn show(progress: &Progress, stage: &Stage) {
             progress.copy(*disk, *disks, *percent, Some(bytes), Some(*total));
         }
         Stage::System { id, number, count } => {
-            let id = crate::render::printable(id);
             progress.note(&format!("Machine {number} of {count}: {id}"));
         }
         Stage::Verify { done, total } => {
@@ -240,26 +240,29 @@ fn text(conversion: &Conversion) -> String {
         .map(plan::text)
         .unwrap_or_default();
     if let Some(error) = &conversion.fixups_error {
+        let error = printable(error);
         let _ = writeln!(text, "warning: no fixups were applied: {error}");
     }
     for warning in &conversion.warnings {
-        let _ = writeln!(text, "warning: {}", crate::render::printable(warning));
+        let _ = writeln!(text, "warning: {}", printable(warning));
     }
     for note in &conversion.notes {
-        let _ = writeln!(text, "note: {}", crate::render::printable(note));
+        let _ = writeln!(text, "note: {}", printable(note));
     }
     let files = &conversion.files;
     let _ = writeln!(
         text,
         "Converted {} by {} in {:.0} s:",
-        conversion.name, conversion.engine, conversion.seconds
+        printable(&conversion.name),
+        conversion.engine,
+        conversion.seconds
     );
     let others = [&files.libvirt, &files.kubevirt, &files.report];
     let environment = files.environment.iter();
     let environment = environment.flat_map(|one| std::iter::once(&one.iso).chain(&one.secret));
     let optional = files.log.iter().chain(&files.undo).chain(environment);
     for path in files.disks.iter().chain(others).chain(optional) {
-        let _ = writeln!(text, "  {}", path.display());
+        let _ = writeln!(text, "  {}", printable(&path.display().to_string()));
     }
     text
 }
