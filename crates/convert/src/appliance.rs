@@ -151,6 +151,13 @@ pub(crate) fn read(path: &Path, selection: &Selection) -> anyhow::Result<Source>
 }
 
 impl Appliance {
+    /// Whether the guest has properties of its own. Without any nothing is told about its name and network, whatever
+    /// settings (`guestinfo.*`) or siblings there are.
+    pub(crate) fn has_properties(&self) -> bool {
+        let told = self.told.as_ref();
+        told.is_some_and(|told| !told.properties.properties.is_empty())
+    }
+
     /// Why virt-v2v's own reader (`-i ova`) would not see the same machine: it takes memory for MiB and the first
     /// system, knows neither OVF 2 nor configurations, and opens of a disk in pieces the last one.
     pub(crate) fn beyond_virt_v2v(&self, machine: Option<&Machine>) -> Option<String> {
