@@ -175,7 +175,7 @@ fn undo_files_that_are_no_good() {
     let cut = dir.path().join("cut.undo.json");
     fs::write(&cut, &fs::read(&undo).unwrap()[..200]).unwrap();
     for (file, why) in [
-        ("missing.undo.json", "No such file"),
+        ("missing.undo.json", "no such file; check the path"),
         (
             "damaged.undo.json",
             "no undo file of refit, or it is damaged",
@@ -349,8 +349,13 @@ fn wrong_usage() {
             &["--hardware", "vmware"],
         ),
         (
-            &["boot", "good.img", "--accel", "tcg", "--memory", "1"],
-            &["memory", "64 MiB"],
+            &["boot", "good.img", "--memory", "1"],
+            &["--memory <MIB>", "64..=1048576"],
+        ),
+        (
+            // 2^44 MiB are no bytes in 64 bits.
+            &["boot", "good.img", "--memory", "17592186044417"],
+            &["--memory <MIB>", "64..=1048576"],
         ),
         (
             &["boot", "good.img", "--user", "root"],
@@ -372,7 +377,11 @@ fn other_files_that_are_no_good() {
     for (arguments, words) in [
         (
             &["plan", "good.img", "--vmx", "missing.vmx"][..],
-            &["missing.vmx", "No such file"][..],
+            &["missing.vmx: there is no such file; check the path"][..],
+        ),
+        (
+            &["plan", "good.img", "--vmx", "/dev/zero"],
+            &["/dev/zero has more than", "no VMX file"],
         ),
         (
             &["plan", "good.img", "--vmx", "text.img"],
@@ -412,7 +421,7 @@ fn other_files_that_are_no_good() {
         ),
         (
             &["convert", "--out", "out", "missing.vmx"],
-            &["missing.vmx", "No such file"],
+            &["missing.vmx: there is no such file; check the path"],
         ),
         (
             &["convert", "--out", "out", "--input-kind", "vmx", "text.img"],
@@ -431,7 +440,7 @@ fn other_files_that_are_no_good() {
         ),
         (
             &["convert", "--out", "out", "missing.ova"],
-            &["missing.ova", "Check the path"],
+            &["missing.ova does not exist. Check the path"],
         ),
         (
             &[
@@ -456,7 +465,10 @@ fn other_files_that_are_no_good() {
             &["password file missing", "No such file"],
         ),
     ] {
-        assert_says(&refused(dir.path(), arguments, 1), words);
+        let message = refused(dir.path(), arguments, 1);
+        assert_says(&message, words);
+        let times = message.matches(words[0]).count();
+        assert_eq!(times, 1, "it says what is wrong once: {message}");
     }
 }
 

@@ -64,7 +64,7 @@ const DECISIVE: &[&str] = &["disk.", "item.", "ref.dup", "system.dup", "ovf.cont
 /// If it cannot be read, or two of them cannot be told apart.
 pub(crate) fn machines(path: &Path) -> anyhow::Result<(Vec<String>, Vec<Start>)> {
     let reading = || format!("reading {}", path.display());
-    let package = Package::open(path).with_context(reading)?;
+    let package = Package::open(path)?;
     let envelope = package.envelope(None).with_context(reading)?;
     let ids: Vec<String> = envelope
         .systems()
@@ -88,7 +88,7 @@ pub(crate) fn machines(path: &Path) -> anyhow::Result<(Vec<String>, Vec<Start>)>
 /// If it cannot be read, if its descriptor contradicts itself in what matters here, or a choice is missing.
 pub(crate) fn read(path: &Path, selection: &Selection) -> anyhow::Result<Source> {
     let reading = || format!("reading {}", path.display());
-    let package = Package::open(path).with_context(reading)?;
+    let package = Package::open(path)?;
     let envelope = package.envelope(None).with_context(reading)?;
     let is_decisive = |problem: &&Problem| {
         problem.severity == Severity::Error

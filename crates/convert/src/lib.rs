@@ -34,6 +34,7 @@ pub use appliance::{Selection, Verification};
 pub use collection::{Collection, Converted, State, convert_collection, is_collection};
 pub use engine::{Choice, Engine, Fallback};
 pub use environment::EnvironmentFiles;
+pub use hardware::read_vmx;
 pub use opened::Opened;
 pub use output_dir::OutputDirError;
 pub use private::PrivateFile;
