@@ -143,6 +143,7 @@ fn ova(dir: &Path) -> PathBuf {
 fn convert(dir: &Path, ova: &Path, arguments: &[&str]) -> Run {
     run(refit()
         .current_dir(dir)
+        .env("SOURCE_DATE_EPOCH", "1000000000")
         .args(["convert", "--json", "--engine", "refit"])
         .arg(ova)
         .args(arguments))
@@ -269,6 +270,9 @@ fn all_machines_of_a_collection_in_one_run() {
         let manifest = fs::read_to_string(machine.join(format!("{name}.kubevirt.yaml"))).unwrap();
         assert!(manifest.contains(&format!("name: '{name}'")), "{manifest}");
     }
+    // The volume's creation in its descriptor (ECMA-119, 8.4.26).
+    let medium = fs::read(out.join("web/ovf-env.iso")).unwrap();
+    assert_eq!(medium[16 * 2048 + 813..][..14], *b"20010909014640");
     // What the descriptor sets for the machine itself lies beside its environment.
     let settings = on_medium(&out.join("db/ovf-env.iso"), "/guestinfo.xml");
     assert!(

@@ -16,6 +16,7 @@ use refit_ovf::descriptor::Attached;
 use refit_ovf::properties::{Answers, Policy, ResolvedSystem, resolve};
 use refit_ovf::{Content, Envelope, File, Package, Problem, Severity, Start, Version};
 
+use crate::environment;
 use crate::hardware::Source;
 
 pub(crate) use disks::Reading;
@@ -114,7 +115,7 @@ pub(crate) fn read(path: &Path, selection: &Selection) -> anyhow::Result<Source>
     let hardware = envelope.hardware(system, configuration, &|key| {
         found.and_then(|found| found.value(key)).map(str::to_owned)
     });
-    let guestinfo = guestinfo::settings(system);
+    let guestinfo = environment::settings(system);
     let told = found
         .filter(|found| {
             let siblings = found.siblings.iter();

@@ -7,7 +7,7 @@ mod appliance;
 mod collection;
 mod drivers;
 mod engine;
-mod environment;
+pub mod environment;
 mod fixups;
 mod hardware;
 mod opened;
