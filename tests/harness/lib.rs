@@ -32,7 +32,9 @@ pub use http::{Answer, Client};
 pub use machines::{MACHINES, Machine, Untouched};
 pub use pod::{Loop, Pod, PodSpec};
 pub use podman::{Container, Podman, image, volume};
-pub use refusals::{SECRET, SmallDisk, assert_refused, assert_says, encrypted_disk, shell};
+pub use refusals::{
+    SECRET, SmallDisk, assert_refused, assert_says, encrypted_disk, failing_virt_v2v, shell,
+};
 pub use stand_ins::{Started, started};
 pub use tree::{differences, tree};
 pub use watched::{To, Watched};

@@ -4,7 +4,8 @@
     reason = "what is asserted here fails by panicking"
 )]
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -77,6 +78,32 @@ pub fn encrypted_disk(dir: &Path, name: &str) {
              rm {name}.img"
         ),
     );
+}
+
+/// A virt-v2v for `REFIT_VIRT_V2V` that fails. Before that it adds its arguments to the file `argv` in `dir`, and warns
+/// with a word that clears a terminal and turns its direction.
+///
+/// # Panics
+/// If it cannot be made.
+#[must_use]
+pub fn failing_virt_v2v(dir: &Path) -> PathBuf {
+    let path = dir.join("virt-v2v");
+    let script = r#"#!/bin/sh
+        case $* in
+            --version) echo virt-v2v 2.10.0; exit ;;
+            --machine-readable) echo input:disk; echo input:libvirtxml; echo output:disk; exit ;;
+            --help) exit ;;
+        esac
+        echo "$*" >> "${0%/*}/argv"
+        for argument; do
+            case $argument in --machine-readable=file:*) messages=${argument#*:} ;; esac
+        done
+        printf '%s\n' '{"type": "warning", "message": "\u001b[2J\u202edrow"}' \
+            '{"type": "error", "message": "libguestfs error: told to fail"}' >> "$messages"
+        exit 1"#;
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    path
 }
 
 /// A small file system of its own, gone when dropped.

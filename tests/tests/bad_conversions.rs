@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use refit_tests::{
-    SmallDisk, assert_refused, assert_says, encrypted_disk, guest, must, refit, run, shell,
-    snapshot, system_disk, system_disk_with,
+    SmallDisk, assert_refused, assert_says, encrypted_disk, failing_virt_v2v, guest, must, refit,
+    run, shell, snapshot, system_disk, system_disk_with,
 };
 
 /// Converts what cannot be converted. The source stays as it is, nothing but the log remains, and
@@ -115,6 +115,31 @@ fn converting_an_encrypted_disk_without_its_key() {
     encrypted_disk(dir.path(), "web");
     let (message, _) = unconverted(dir.path(), &["web.luks.img"]);
     assert_says(&message, &["web.luks.img", "encrypted", "--key"]);
+}
+
+/// Only virt-v2v can ask a key server, so it gets the key, and the fixups go without.
+#[test]
+fn a_key_of_clevis_is_for_virt_v2v() {
+    let (dir, tools) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    shell(dir.path(), "mkfs.ext4 -q -F good.img 4M");
+    let done = run(refit()
+        .current_dir(dir.path())
+        .env("REFIT_VIRT_V2V", failing_virt_v2v(tools.path()))
+        .args([
+            "--json",
+            "convert",
+            "--out",
+            "out",
+            "--key",
+            "all:clevis",
+            "good.img",
+        ]))
+    .unwrap();
+    assert_says(&assert_refused(&done, 1), &["told to fail"]);
+    assert_says(&done.stderr, &["--key ID:clevis is for virt-v2v alone"]);
+    assert_says(&done.stderr, &["warning: \\u{1b}[2J\\u{202e}drow"]);
+    let arguments = fs::read_to_string(tools.path().join("argv")).unwrap();
+    assert_says(&arguments, &["--key all:clevis"]);
 }
 
 #[test]

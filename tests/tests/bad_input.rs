@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use refit_tests::{
-    SECRET, SmallDisk, Watched, assert_refused, assert_says, encrypted_disk, fixup, refit, run,
-    shell, snapshot, system_disk,
+    SECRET, SmallDisk, Watched, assert_refused, assert_says, encrypted_disk, fixup, must, refit,
+    run, shell, snapshot, system_disk,
 };
+use serde_json::Value;
 use tempfile::TempDir;
 
 const NIC: &str = "00:50:56:aa:bb:01=192.0.2.10/24";
@@ -174,7 +175,7 @@ fn undo_files_that_are_no_good() {
     let cut = dir.path().join("cut.undo.json");
     fs::write(&cut, &fs::read(&undo).unwrap()[..200]).unwrap();
     for (file, why) in [
-        ("missing.undo.json", "No such file"),
+        ("missing.undo.json", "no such file; check the path"),
         (
             "damaged.undo.json",
             "no undo file of refit, or it is damaged",
@@ -348,8 +349,13 @@ fn wrong_usage() {
             &["--hardware", "vmware"],
         ),
         (
-            &["boot", "good.img", "--accel", "tcg", "--memory", "1"],
-            &["memory", "64 MiB"],
+            &["boot", "good.img", "--memory", "1"],
+            &["--memory <MIB>", "64..=1048576"],
+        ),
+        (
+            // 2^44 MiB are no bytes in 64 bits.
+            &["boot", "good.img", "--memory", "17592186044417"],
+            &["--memory <MIB>", "64..=1048576"],
         ),
         (
             &["boot", "good.img", "--user", "root"],
@@ -371,7 +377,11 @@ fn other_files_that_are_no_good() {
     for (arguments, words) in [
         (
             &["plan", "good.img", "--vmx", "missing.vmx"][..],
-            &["missing.vmx", "No such file"][..],
+            &["missing.vmx: there is no such file; check the path"][..],
+        ),
+        (
+            &["plan", "good.img", "--vmx", "/dev/zero"],
+            &["/dev/zero has more than", "no VMX file"],
         ),
         (
             &["plan", "good.img", "--vmx", "text.img"],
@@ -411,7 +421,7 @@ fn other_files_that_are_no_good() {
         ),
         (
             &["convert", "--out", "out", "missing.vmx"],
-            &["missing.vmx", "No such file"],
+            &["missing.vmx: there is no such file; check the path"],
         ),
         (
             &["convert", "--out", "out", "--input-kind", "vmx", "text.img"],
@@ -430,7 +440,7 @@ fn other_files_that_are_no_good() {
         ),
         (
             &["convert", "--out", "out", "missing.ova"],
-            &["missing.ova", "Check the path"],
+            &["missing.ova does not exist. Check the path"],
         ),
         (
             &[
@@ -455,7 +465,10 @@ fn other_files_that_are_no_good() {
             &["password file missing", "No such file"],
         ),
     ] {
-        assert_says(&refused(dir.path(), arguments, 1), words);
+        let message = refused(dir.path(), arguments, 1);
+        assert_says(&message, words);
+        let times = message.matches(words[0]).count();
+        assert_eq!(times, 1, "it says what is wrong once: {message}");
     }
 }
 
@@ -586,6 +599,47 @@ fn an_encrypted_disk() {
     for text in seen.iter().chain([&fixed.stdout, &fixed.stderr]) {
         assert!(!text.contains(SECRET), "{text}");
     }
+}
+
+/// Where the report cannot be written nothing is changed, and where its reader is gone afterwards, how to go back is
+/// told all the same.
+#[test]
+fn fixing_without_a_place_for_the_report() {
+    let dir = tempfile::tempdir().unwrap();
+    make_root(&dir.path().join("root"));
+    let mut arguments = vec!["fix", "--root", "root", "--nic", NIC, "--undo-dir", "."];
+    arguments.push("--report");
+    for report in ["missing/report.json", "root", "/dev/null"] {
+        let message = refused(dir.path(), &[&arguments[..], &[report]].concat(), 1);
+        assert_says(&message, &["--report", report]);
+    }
+
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let done = run(refit()
+        .current_dir(dir.path())
+        .args(&arguments)
+        .arg("report.json")
+        .stdout(full))
+    .unwrap();
+    assert_eq!(done.code, Some(4), "{done:?}");
+    let report = dir.path().join("report.json");
+    let mode = fs::metadata(&report).unwrap().permissions().mode();
+    assert_eq!(
+        mode & 0o777,
+        0o600,
+        "it has what stands in the guest's files"
+    );
+    let report: Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
+    let undo = report["undo"].as_str().unwrap();
+    let back = format!("refit undo {undo} --root root");
+    assert_says(&done.stderr, &["the guest was changed", &back]);
+    must(
+        refit()
+            .current_dir(dir.path())
+            .args(back.split(' ').skip(1)),
+    )
+    .unwrap();
+    assert!(!dir.path().join("root/etc/systemd").exists());
 }
 
 /// The undo file is written before anything else; where it cannot be, nothing is changed.

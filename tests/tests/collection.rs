@@ -2,10 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use refit_tests::{Run, must, refit, run};
+use refit_tests::{Run, failing_virt_v2v, must, refit, run};
 use serde_json::{Value, json};
 
 /// Bytes of a piece of the database's disk.
@@ -142,6 +143,7 @@ fn ova(dir: &Path) -> PathBuf {
 fn convert(dir: &Path, ova: &Path, arguments: &[&str]) -> Run {
     run(refit()
         .current_dir(dir)
+        .env("SOURCE_DATE_EPOCH", "1000000000")
         .args(["convert", "--json", "--engine", "refit"])
         .arg(ova)
         .args(arguments))
@@ -190,6 +192,10 @@ fn all_machines_of_a_collection_in_one_run() {
     let report = made.json().unwrap();
     let out = dir.path().join("out");
     assert_eq!(names(&out), ["db", "report.json", "web"]);
+    for report in ["report.json", "web/report.json"] {
+        let mode = fs::metadata(out.join(report)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "it has what stands in guests' files");
+    }
     let written: Value =
         serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
     assert_eq!(written, report);
@@ -264,6 +270,9 @@ fn all_machines_of_a_collection_in_one_run() {
         let manifest = fs::read_to_string(machine.join(format!("{name}.kubevirt.yaml"))).unwrap();
         assert!(manifest.contains(&format!("name: '{name}'")), "{manifest}");
     }
+    // The volume's creation in its descriptor (ECMA-119, 8.4.26).
+    let medium = fs::read(out.join("web/ovf-env.iso")).unwrap();
+    assert_eq!(medium[16 * 2048 + 813..][..14], *b"20010909014640");
     // What the descriptor sets for the machine itself lies beside its environment.
     let settings = on_medium(&out.join("db/ovf-env.iso"), "/guestinfo.xml");
     assert!(
@@ -283,6 +292,34 @@ fn all_machines_of_a_collection_in_one_run() {
     let alone = convert(dir.path(), &ova, &["--out", "x", "--system", "tool"]);
     assert_eq!(alone.code, Some(1), "{alone:?}");
     assert!(!dir.path().join("x").exists());
+}
+
+#[test]
+fn of_machines_that_virt_v2v_fails_on_the_logs_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let ova = ova(dir.path());
+    let before = names(dir.path());
+    let virt_v2v = failing_virt_v2v(&dir.path().join("files"));
+    let mut kept = Vec::new();
+    for logs in [
+        ["out.db.failed.log", "out.web.failed.log"],
+        ["out.db.failed-2.log", "out.web.failed-2.log"],
+    ] {
+        let failed = run(refit()
+            .current_dir(dir.path())
+            .env("REFIT_VIRT_V2V", &virt_v2v)
+            .args(["convert", "--json", "--out", "out"])
+            .arg(&ova))
+        .unwrap();
+        assert_eq!(failed.code, Some(1), "{failed:?}");
+        let message = failed.json().unwrap()["error"].to_string();
+        assert!(message.contains(logs[1]), "{message}");
+        kept.extend(logs.map(str::to_owned));
+    }
+    let mut left = names(dir.path());
+    left.retain(|name| !before.contains(name));
+    kept.sort();
+    assert_eq!(left, kept);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use refit_boot::{DiskBus, Hardware};
 
 mod answers;
 
@@ -189,7 +190,7 @@ pub struct GuestArgs {
 }
 
 /// How the guest is opened.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct OpenArgs {
     /// Which operating system, if there are several: its root device, such as /dev/sda2
     #[arg(long, value_name = "DEV", value_parser = root_device)]
@@ -402,7 +403,8 @@ pub enum Engine {
     Auto,
     /// virt-v2v, then the fixups
     VirtV2v,
-    /// The fixups alone: faster, for Linux. Any other guest is delivered as it is, on SATA and e1000e
+    /// The fixups alone: faster. Linux, and Windows as far as drivers and registry go; a guest that it does not know
+    /// is delivered as it is, on SATA and e1000e
     Refit,
 }
 
@@ -436,17 +438,17 @@ pub struct BootArgs {
     #[arg(long, value_enum, default_value_t = Firmware::Bios)]
     pub firmware: Firmware,
     /// Bus of the disks: virtio, virtio-scsi or sata
-    #[arg(long, default_value = "virtio")]
-    pub bus: String,
+    #[arg(long, default_value_t)]
+    pub bus: DiskBus,
     /// Hardware to present: virtio; compatible (SATA, e1000e) for a guest without virtio drivers; or
     /// vmware to see a guest as it was before the move
-    #[arg(long, default_value = "virtio")]
-    pub hardware: String,
+    #[arg(long, default_value_t)]
+    pub hardware: Hardware,
     /// Hardware virtualization: auto tries whether KVM really runs code
     #[arg(long, value_enum, default_value_t = Accel::Auto)]
     pub accel: Accel,
     /// Memory in MiB
-    #[arg(long, default_value_t = 1024)]
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = value_parser!(u64).range(64..=1 << 20))]
     pub memory: u64,
     /// Virtual CPUs (by default two, one if they are emulated)
     #[arg(long)]

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::render::printable;
+
 /// All bars are drawn through this, so that lines of a log do not tear them.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
@@ -41,7 +43,7 @@ impl Drop for LogWriter {
     }
 }
 
-/// Shows what one command is doing.
+/// Shows what one command is doing. Some of its words are those of guests and of virt-v2v.
 #[derive(Debug)]
 pub struct Progress {
     start: Instant,
@@ -70,6 +72,7 @@ impl Progress {
 
     /// A new phase begins; the one before is done.
     pub fn phase(&self, text: &str) {
+        let text = &*printable(text);
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.text == text {
             return;
@@ -131,10 +134,11 @@ impl Progress {
 
     /// A remark in the middle of it.
     pub fn note(&self, text: &str) {
+        let text = printable(text);
         if self.terminal {
-            eprint_line(text)
+            eprint_line(&text)
         } else {
-            self.line(text)
+            self.line(&text)
         }
     }
 

@@ -16,18 +16,23 @@ const ADDED: Style = AnsiColor::Green.on_default();
 const REMOVED: Style = AnsiColor::Red.on_default();
 pub const WARNING: Style = AnsiColor::Yellow.on_default();
 
-/// Text from a guest without what would drive the terminal: control characters are shown as
-/// escapes.
+/// Text from a guest, or from a program that read it, without what would drive the terminal: control characters, and
+/// those that cannot be seen or turn the direction of what follows, are shown as escapes.
 pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' && c != '\t' {
-                c.escape_default().to_string()
-            } else {
-                c.to_string()
-            }
-        })
-        .collect()
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => shown.push(c),
+            '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' => shown.extend(c.escape_default()),
+            c if c.is_control() => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// The facts, a line each.
@@ -150,12 +155,10 @@ pub fn planned(planned: &Planned) -> String {
 
 fn diff(change: &Change, original: Option<&[u8]>) -> String {
     let mut text = String::new();
+    let path = change.path().map(ToString::to_string);
+    let path = printable(&path.unwrap_or_default());
     match change {
-        Change::Write {
-            path,
-            content,
-            mode,
-        } => {
+        Change::Write { content, mode, .. } => {
             let mode = mode
                 .map(|mode| format!(" (mode {mode:04o})"))
                 .unwrap_or_default();
@@ -163,29 +166,29 @@ fn diff(change: &Change, original: Option<&[u8]>) -> String {
             let _ = writeln!(text, "  {BOLD}{verb} {path}{RESET}{mode}");
             text.push_str(&lines(original.unwrap_or_default(), content));
         }
-        Change::Remove { path } => {
+        Change::Remove { .. } => {
             let _ = writeln!(text, "  {REMOVED}remove {path}{RESET}");
         }
-        Change::Link { path, target } => {
+        Change::Link { target, .. } => {
             let _ = writeln!(
                 text,
                 "  {ADDED}link {path} -> {}{RESET}",
                 printable(&String::from_utf8_lossy(target))
             );
         }
-        Change::Chmod { path, mode } => {
+        Change::Chmod { mode, .. } => {
             let _ = writeln!(text, "  {BOLD}chmod {mode:04o} {path}{RESET}");
         }
-        Change::Mkdir { path, mode } => {
+        Change::Mkdir { mode, .. } => {
             let _ = writeln!(
                 text,
                 "  {ADDED}make directory {path}{RESET} (mode {mode:04o})"
             );
         }
-        Change::Chown { path, uid, gid } => {
+        Change::Chown { uid, gid, .. } => {
             let _ = writeln!(text, "  {BOLD}chown {uid}:{gid} {path}{RESET}");
         }
-        Change::InitramfsAppend { path, files } => {
+        Change::InitramfsAppend { files, .. } => {
             let _ = writeln!(text, "  {BOLD}append to initramfs {path}{RESET}");
             for file in files {
                 let _ = writeln!(
@@ -238,16 +241,27 @@ mod tests {
     #[test]
     fn a_guest_cannot_drive_the_terminal() {
         let change = Change::Write {
-            path: "/a".into(),
+            path: "/a\u{202e}".into(),
             content: b"x\x1b[2J\xc2\x9b\n".to_vec(),
             mode: None,
         };
         let shown = diff(&change, Some(b"old\x07\n"));
         let plain = anstream::adapter::strip_str(&shown).to_string();
-        assert!(!plain.contains(['\x1b', '\x07', '\u{9b}']), "{plain:?}");
+        assert!(
+            !plain.contains(['\x1b', '\x07', '\u{9b}', '\u{202e}']),
+            "{plain:?}"
+        );
         assert!(
             plain.contains("- old\\u{7}") && plain.contains("+ x\\u{1b}[2J\\u{9b}"),
             "{plain}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown() {
+        assert_eq!(
+            printable("a\u{202e}b\u{200b}\u{feff}c\u{2066}\u{61c}\u{1b}\r\td\né"),
+            "a\\u{202e}b\\u{200b}\\u{feff}c\\u{2066}\\u{61c}\\u{1b}\\r\td\né"
         );
     }
 }

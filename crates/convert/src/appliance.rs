@@ -16,6 +16,7 @@ use refit_ovf::descriptor::Attached;
 use refit_ovf::properties::{Answers, Policy, ResolvedSystem, resolve};
 use refit_ovf::{Content, Envelope, File, Package, Problem, Severity, Start, Version};
 
+use crate::environment;
 use crate::hardware::Source;
 
 pub(crate) use disks::Reading;
@@ -64,7 +65,7 @@ const DECISIVE: &[&str] = &["disk.", "item.", "ref.dup", "system.dup", "ovf.cont
 /// If it cannot be read, or two of them cannot be told apart.
 pub(crate) fn machines(path: &Path) -> anyhow::Result<(Vec<String>, Vec<Start>)> {
     let reading = || format!("reading {}", path.display());
-    let package = Package::open(path).with_context(reading)?;
+    let package = Package::open(path)?;
     let envelope = package.envelope(None).with_context(reading)?;
     let ids: Vec<String> = envelope
         .systems()
@@ -88,7 +89,7 @@ pub(crate) fn machines(path: &Path) -> anyhow::Result<(Vec<String>, Vec<Start>)>
 /// If it cannot be read, if its descriptor contradicts itself in what matters here, or a choice is missing.
 pub(crate) fn read(path: &Path, selection: &Selection) -> anyhow::Result<Source> {
     let reading = || format!("reading {}", path.display());
-    let package = Package::open(path).with_context(reading)?;
+    let package = Package::open(path)?;
     let envelope = package.envelope(None).with_context(reading)?;
     let is_decisive = |problem: &&Problem| {
         problem.severity == Severity::Error
@@ -114,7 +115,7 @@ pub(crate) fn read(path: &Path, selection: &Selection) -> anyhow::Result<Source>
     let hardware = envelope.hardware(system, configuration, &|key| {
         found.and_then(|found| found.value(key)).map(str::to_owned)
     });
-    let guestinfo = guestinfo::settings(system);
+    let guestinfo = environment::settings(system);
     let told = found
         .filter(|found| {
             let siblings = found.siblings.iter();
@@ -151,6 +152,13 @@ pub(crate) fn read(path: &Path, selection: &Selection) -> anyhow::Result<Source>
 }
 
 impl Appliance {
+    /// Whether the guest has properties of its own. Without any nothing is told about its name and network, whatever
+    /// settings (`guestinfo.*`) or siblings there are.
+    pub(crate) fn has_properties(&self) -> bool {
+        let told = self.told.as_ref();
+        told.is_some_and(|told| !told.properties.properties.is_empty())
+    }
+
     /// Why virt-v2v's own reader (`-i ova`) would not see the same machine: it takes memory for MiB and the first
     /// system, knows neither OVF 2 nor configurations, and opens of a disk in pieces the last one.
     pub(crate) fn beyond_virt_v2v(&self, machine: Option<&Machine>) -> Option<String> {

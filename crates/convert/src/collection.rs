@@ -4,7 +4,6 @@
 //! then on one machine's failure costs only itself, for the others may have taken hours.
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -16,8 +15,8 @@ use serde::Serialize;
 
 use crate::output_dir::Staging;
 use crate::{
-    Conversion, How, Options, REPORT, Selection, Stage, Verification, appliance, convert_source,
-    hardware,
+    Conversion, How, Options, PrivateFile, REPORT, Selection, Stage, Verification, appliance,
+    convert_source, hardware,
 };
 
 /// `report.json` of a collection.
@@ -66,7 +65,7 @@ pub struct Converted {
 pub enum State {
     /// It is in its directory, complete.
     Converted,
-    /// It failed, and nothing was left of it.
+    /// It failed, and nothing was left of it but virt-v2v's log, beside the output directory.
     Failed,
     /// The user ended the run before its turn.
     NotStarted,
@@ -167,6 +166,7 @@ pub fn convert_collection(
                 options: &one,
                 tools,
                 cancel,
+                among: Some((&staging, dir)),
             };
             let verified = &mut |_: &mut _, _: &mut dyn FnMut(Stage)| Ok(verification.clone());
             match convert_source(&how, source, Instant::now(), verified, settings, observer) {
@@ -201,7 +201,7 @@ pub fn convert_collection(
         seconds: (start.elapsed().as_secs_f64() * 10.0).round() / 10.0,
     };
     let json = serde_json::to_vec_pretty(&collection).context("writing the report")?;
-    fs::write(staging.staged(&collection.report), json).context("writing the report")?;
+    PrivateFile::create(&staging.staged(&collection.report))?.finish(&json)?;
     staging.publish()?;
     Ok(collection)
 }

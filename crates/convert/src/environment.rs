@@ -1,18 +1,67 @@
 //! What the guest of an appliance is told: the OVF environment beside the disks.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use refit_machine::Machine;
+use refit_ovf::System;
 use refit_ovf::env::{self, Adapter, Environment, Platform};
 use serde::Serialize;
 
+use crate::PrivateFile;
 use crate::appliance::Told;
 use crate::output_dir::Staging;
+
+/// Usual name of the ISO image.
+pub const ISO: &str = "ovf-env.iso";
+
+/// What a guest is told, as files that hold every secret among the answers.
+pub struct Medium {
+    /// The OVF environment.
+    pub document: String,
+    /// What else the guest could ask VMware Tools for, if there is anything.
+    pub guestinfo: Option<String>,
+    /// The ISO image with both.
+    pub iso: Vec<u8>,
+}
+
+impl std::fmt::Debug for Medium {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Medium").finish_non_exhaustive()
+    }
+}
+
+impl Medium {
+    /// Makes the medium of an environment and the machine's [`settings`]. Its time is that of `SOURCE_DATE_EPOCH`
+    /// (reproducible-builds.org), or now.
+    ///
+    /// # Errors
+    /// If one of them is too large.
+    pub fn new(
+        environment: &Environment<'_>,
+        settings: &[(String, String)],
+    ) -> anyhow::Result<Self> {
+        let document = env::document(environment);
+        let guestinfo = env::guestinfo(settings);
+        let iso = env::medium_with(&document, guestinfo.as_deref(), now())
+            .context("making the ISO image of the OVF environment")?;
+        Ok(Self {
+            document,
+            guestinfo,
+            iso,
+        })
+    }
+}
+
+/// What the descriptor sets for a machine itself (`guestinfo.*`), by key, in the descriptor's order.
+#[must_use]
+pub fn settings(system: &System) -> Vec<(String, String)> {
+    let settings = system.guestinfo().into_iter();
+    settings
+        .map(|setting| (setting.key.clone(), setting.value.clone()))
+        .collect()
+}
 
 /// Files with the environment, readable by their owner alone: they hold every secret among the answers.
 #[derive(Debug, Clone, Serialize)]
@@ -23,9 +72,6 @@ pub struct EnvironmentFiles {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<PathBuf>,
 }
-
-/// Name of the ISO image.
-const ISO: &str = "ovf-env.iso";
 
 /// Writes the environment of `machine`, which is the converted one, into the staging directory. `notes` takes what
 /// somebody should know.
@@ -50,23 +96,21 @@ pub(crate) fn write(
             })
         })
         .collect();
-    let document = env::document(&Environment {
+    let environment = Environment {
         platform: Platform::default(),
         properties: &told.properties.properties,
         adapters: &adapters,
         siblings: &told.properties.siblings,
-    });
-    let guestinfo = env::guestinfo(&told.guestinfo);
-    let medium = env::medium_with(&document, guestinfo.as_deref(), now())
-        .context("making the ISO image of the OVF environment")?;
+    };
+    let medium = Medium::new(&environment, &told.guestinfo)?;
     let iso = staging.final_path(ISO);
-    private(&staging.staged(&iso), &medium)?;
+    PrivateFile::create(&staging.staged(&iso))?.finish(&medium.iso)?;
     let wanted = refit_kubevirt::Options {
         ovf_environment: true,
         ..kubevirt.clone()
     };
-    let secret = refit_kubevirt::ovf_environment(machine, &wanted, document);
-    let secret = match guestinfo {
+    let secret = refit_kubevirt::ovf_environment(machine, &wanted, medium.document);
+    let secret = match medium.guestinfo {
         Some(text) => secret.and_then(|secret| secret.with_guestinfo(text)),
         None => secret,
     };
@@ -76,7 +120,7 @@ pub(crate) fn write(
             let yaml = secret
                 .to_yaml()
                 .context("writing the Secret for KubeVirt")?;
-            private(&staging.staged(&path), yaml.as_bytes())?;
+            PrivateFile::create(&staging.staged(&path))?.finish(yaml.as_bytes())?;
             *kubevirt = wanted;
             Some(path)
         }
@@ -89,24 +133,12 @@ pub(crate) fn write(
     Ok(EnvironmentFiles { iso, secret })
 }
 
-/// A new file for its owner alone, from its first byte on.
-fn private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let writing = || format!("writing {}", path.display());
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(writing)?;
-    file.write_all(content).with_context(writing)?;
-    // The umask may have taken more away.
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
-        .with_context(writing)
-}
-
 fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    let given = std::env::var("SOURCE_DATE_EPOCH").ok();
+    given.and_then(|text| text.parse().ok()).unwrap_or_else(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.map_or(0, |since| {
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        })
     })
 }

@@ -4,6 +4,7 @@ use refit_engine::target::Settings;
 use refit_engine::{Job, Report, Request, VerdictKind, nic};
 use refit_machine::Machine;
 
+use crate::appliance::Appliance;
 use crate::{Run, Stage, hardware};
 
 /// Tells Windows what the machine's clock shows.
@@ -34,8 +35,7 @@ pub(crate) fn with_job<T>(
 ) -> anyhow::Result<T> {
     let mut parameters = run.options.job.request.parameters.clone();
     let appliance = run.source.appliance.as_ref();
-    let told = appliance.and_then(|appliance| appliance.told.as_ref());
-    if told.is_some_and(|told| !told.properties.properties.is_empty()) {
+    if appliance.is_some_and(Appliance::has_properties) {
         // What the guest is told about its name and network is to count.
         let ours = parameters.entry("cloud-init".to_owned()).or_default();
         ours.entry("keep".to_owned())

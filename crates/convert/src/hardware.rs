@@ -1,10 +1,10 @@
 //! The source machine's hardware, as far as its own description tells.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use refit_engine::{Nic, nic};
 use refit_machine::{Mac, Machine, libvirt, vmx};
 use refit_v2v::Input;
@@ -38,27 +38,36 @@ pub(crate) fn read_source(input: &Input, selection: &Selection) -> anyhow::Resul
     Ok(match input {
         // These say nothing of their own.
         Input::Disk { .. } | Input::Disks { .. } | Input::Libvirt(_) => Source::default(),
-        Input::Vmx(path) => {
-            let text = read_limited(path, vmx::MAX_SIZE)?;
-            known(vmx::parse(&text).with_context(reading)?)
-        }
+        Input::Vmx(path) => known(read_vmx(path)?),
         Input::LibvirtXml(path) => {
-            let text = String::from_utf8(read_limited(path, libvirt::MAX_SIZE)?);
+            let text = String::from_utf8(read_limited(path, libvirt::MAX_SIZE, "domain XML")?);
             known(libvirt::parse(&text.with_context(reading)?).with_context(reading)?)
         }
         Input::Ova(path) => appliance::read(path, selection)?,
     })
 }
 
-fn read_limited(path: &Path, limit: u64) -> anyhow::Result<Vec<u8>> {
+/// Reads a VMX file.
+///
+/// # Errors
+/// If it cannot be read, is too long for one, or is none.
+pub fn read_vmx(path: &Path) -> anyhow::Result<Machine> {
+    let text = read_limited(path, vmx::MAX_SIZE, "VMX file")?;
+    vmx::parse(&text).with_context(|| format!("reading {}", path.display()))
+}
+
+fn read_limited(path: &Path, limit: u64, what: &str) -> anyhow::Result<Vec<u8>> {
+    let name = path.display();
     let mut content = Vec::new();
     File::open(path)
         .and_then(|file| file.take(limit + 1).read_to_end(&mut content))
-        .with_context(|| format!("reading {}", path.display()))?;
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => anyhow!("{name}: there is no such file; check the path"),
+            _ => anyhow::Error::from(error).context(format!("reading {name}")),
+        })?;
     anyhow::ensure!(
         content.len() as u64 <= limit,
-        "{} is longer than {limit} bytes",
-        path.display()
+        "{name} has more than {limit} bytes: this is no {what}"
     );
     Ok(content)
 }

@@ -7,13 +7,14 @@ mod appliance;
 mod collection;
 mod drivers;
 mod engine;
-mod environment;
+pub mod environment;
 mod fixups;
 mod hardware;
 mod opened;
 mod output_dir;
 mod own;
 mod package;
+mod private;
 mod source;
 mod with_v2v;
 
@@ -33,8 +34,10 @@ pub use appliance::{Selection, Verification};
 pub use collection::{Collection, Converted, State, convert_collection, is_collection};
 pub use engine::{Choice, Engine, Fallback};
 pub use environment::EnvironmentFiles;
+pub use hardware::read_vmx;
 pub use opened::Opened;
 pub use output_dir::OutputDirError;
+pub use private::PrivateFile;
 
 use appliance::{Appliance, Reading};
 use hardware::Source;
@@ -204,6 +207,7 @@ pub fn convert(
         options,
         tools,
         cancel,
+        among: None,
     };
     convert_source(&how, source, start, verified, settings, observer)
 }
@@ -213,6 +217,8 @@ struct How<'h> {
     options: &'h Options<'h>,
     tools: &'h Tools,
     cancel: &'h CancelToken,
+    /// The results of all machines and its own name among them, if it is one of several.
+    among: Option<(&'h Staging, &'h str)>,
 }
 
 /// Compares a source with its manifest.
@@ -232,12 +238,16 @@ fn convert_source(
         options,
         tools,
         cancel,
+        among,
     } = *how;
     let input = probed(&options.v2v.input, &settings.disks.image)?;
     if let Some(machine) = &source.machine {
         probe_described(&options.v2v.input, machine, &settings.disks.image)?;
     }
-    let staging = Staging::create(&options.out)?;
+    let staging = match among {
+        Some((all, name)) => all.machine(name)?,
+        None => Staging::create(&options.out)?,
+    };
     let verification = verified(&mut source, observer)?;
     let run = Run {
         options,

@@ -8,7 +8,7 @@ use refit_engine::disks::ImageOptions;
 use refit_machine::{Machine, libvirt};
 use refit_v2v::{CancelToken, Input};
 
-use crate::appliance::{Reading, Selection};
+use crate::appliance::{Appliance, Reading, Selection};
 use crate::hardware::{self, Source};
 use crate::source::{self, SourceDisk};
 
@@ -54,7 +54,7 @@ impl Opened {
     #[must_use]
     pub fn is_told(&self) -> bool {
         let appliance = self.source.appliance.as_ref();
-        appliance.is_some_and(|appliance| appliance.told.is_some())
+        appliance.is_some_and(Appliance::has_properties)
     }
 
     /// Why virt-v2v's own reader would not see the same machine; `None` if it would, or if this is no appliance.
@@ -140,4 +140,30 @@ pub(crate) fn domain(
     let domain = scratch.join("machine.xml");
     fs::write(&domain, libvirt::write(&machine)).context("writing the machine for virt-v2v")?;
     Ok(Input::LibvirtXml(domain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_alone_tell_a_guest_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.ovf");
+        let is_told = |product: &str| {
+            let hardware = "<VirtualHardwareSection><ExtraConfig \
+                xmlns='http://www.vmware.com/schema/ovf' key='guestinfo.role' value='db'/>";
+            let text = crate::appliance::tests::descriptor("x", &["a"])
+                .replace("<VirtualHardwareSection>", &format!("{product}{hardware}"));
+            fs::write(&path, text).unwrap();
+            let opened = Opened::read(&Input::Ova(path.clone()), &Selection::default()).unwrap();
+            let appliance = opened.source.appliance.as_ref().unwrap();
+            assert_eq!(appliance.told.as_ref().unwrap().guestinfo.len(), 1);
+            opened.is_told()
+        };
+        assert!(!is_told(""));
+        assert!(is_told(
+            "<ProductSection><Property key='ip' type='string' value='192.0.2.1'/></ProductSection>"
+        ));
+    }
 }

@@ -1,5 +1,6 @@
 //! The output directory: empty before, complete after, and never in between.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,8 @@ pub enum OutputDirError {
 pub(crate) struct Staging {
     out: PathBuf,
     staging: PathBuf,
+    /// Beside which path the log of a failed run is kept.
+    logs_beside: PathBuf,
     created_out: bool,
     /// Held while this run lives; the kernel drops it with the process.
     _lock: File,
@@ -88,12 +91,21 @@ impl Staging {
         }
         fs::create_dir(&staging).with_context(making)?;
         Ok(Self {
+            logs_beside: out.clone(),
             out,
             staging,
             created_out,
             _lock: lock,
             published: false,
         })
+    }
+
+    /// The same for one machine, in the directory `name` among these results. Its log is kept beside them, because
+    /// nothing else is left of a machine that fails.
+    pub(crate) fn machine(&self, name: &str) -> anyhow::Result<Self> {
+        let mut staging = Self::create(&self.final_path(name))?;
+        staging.logs_beside = with_suffix(&self.logs_beside, &format!(".{name}"));
+        Ok(staging)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -110,35 +122,65 @@ impl Staging {
         self.staging.join(path.file_name().unwrap_or_default())
     }
 
-    /// Moves everything to its final place, the report last: where it is, all is.
+    /// Moves everything to its final place, the report last: where it is, all is. If that fails, nothing is left there.
     pub(crate) fn publish(mut self) -> anyhow::Result<()> {
         let publishing = || format!("moving the results to {}", self.out.display());
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.staging).with_context(publishing)? {
-            names.push(entry.with_context(publishing)?.file_name());
+        let names = self.ready().with_context(publishing)?;
+        let mut moved = Vec::new();
+        if let Err(error) = self.move_all(&names, &mut moved) {
+            for name in moved {
+                if let Err(error) = fs::rename(self.out.join(name), self.staging.join(name)) {
+                    tracing::warn!("{} stays: {error}", self.out.join(name).display());
+                }
+            }
+            return Err(error).with_context(publishing);
         }
-        names.sort_by_key(|name| (name == super::REPORT, name.clone()));
-        for name in &names {
-            let made = self.staging.join(name);
-            File::open(&made)
-                .and_then(|file| file.sync_all())
-                .with_context(publishing)?;
-            fs::rename(&made, self.out.join(name)).with_context(publishing)?;
-        }
-        fs::remove_dir(&self.staging).with_context(publishing)?;
-        File::open(&self.out)
-            .and_then(|dir| dir.sync_all())
-            .with_context(publishing)?;
         self.published = true;
         Ok(())
     }
 
-    /// Moves the log of a failed run beside the output directory's place; returns where it is.
-    pub(crate) fn keep_log(&self, name: &str) -> Option<PathBuf> {
-        let made = self.staging.join(name);
-        let kept = PathBuf::from(format!("{}.failed.log", self.out.display()));
-        fs::copy(made, &kept).ok().map(|_| kept)
+    /// What was made, on stable storage. That takes long and may fail, so it comes before anything is moved.
+    fn ready(&self) -> io::Result<Vec<OsString>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.staging)? {
+            let entry = entry?;
+            File::open(entry.path())?.sync_all()?;
+            names.push(entry.file_name());
+        }
+        names.sort_by_key(|name| (name == super::REPORT, name.clone()));
+        Ok(names)
     }
+
+    fn move_all<'n>(&self, names: &'n [OsString], moved: &mut Vec<&'n OsString>) -> io::Result<()> {
+        for name in names {
+            fs::rename(self.staging.join(name), self.out.join(name))?;
+            moved.push(name);
+        }
+        File::open(&self.out)?.sync_all()?;
+        fs::remove_dir(&self.staging)
+    }
+
+    /// Keeps the log of a failed run beside the output directory, and those of earlier runs, too; returns where it is.
+    pub(crate) fn keep_log(&self, name: &str) -> Option<PathBuf> {
+        let mut made = File::open(self.staging.join(name)).ok()?;
+        let later = (2..).map(|number| format!(".failed-{number}.log"));
+        let mut suffixes = std::iter::once(".failed.log".to_owned()).chain(later);
+        let kept = suffixes.find_map(|suffix| {
+            let path = with_suffix(&self.logs_beside, &suffix);
+            match File::create_new(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
+                file => Some(file.map(|file| (path, file))),
+            }
+        });
+        let (path, mut file) = kept?.ok()?;
+        io::copy(&mut made, &mut file).ok().map(|_| path)
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
 impl Drop for Staging {
@@ -182,6 +224,53 @@ mod tests {
             matches!(error.downcast_ref(), Some(OutputDirError::NotEmpty { .. })),
             "{error}"
         );
+    }
+
+    #[test]
+    fn results_that_cannot_be_published_are_taken_back() {
+        type Obstacle = fn(&Staging, &Path);
+        let obstacles: [Obstacle; 2] = [
+            // Cannot be made durable.
+            |staging, _| std::os::unix::fs::symlink("gone", staging.path().join("b")).unwrap(),
+            // Cannot be moved.
+            |staging, out| {
+                fs::write(staging.path().join("b"), "2").unwrap();
+                fs::create_dir(out.join("b")).unwrap();
+            },
+        ];
+        for obstacle in obstacles {
+            let dir = tempfile::tempdir().unwrap();
+            let out = dir.path().join("out");
+            let staging = Staging::create(&out).unwrap();
+            for name in ["a", crate::REPORT] {
+                fs::write(staging.path().join(name), "1").unwrap();
+            }
+            obstacle(&staging, &out);
+            staging.publish().unwrap_err();
+            let _ = fs::remove_dir(out.join("b"));
+            assert!(!out.exists() || names(&out).is_empty());
+        }
+    }
+
+    #[test]
+    fn logs_of_failed_runs_are_kept_beside_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        let log = |staging: &Staging, text: &str| {
+            fs::write(staging.path().join("log"), text).unwrap();
+            staging.keep_log("log").unwrap()
+        };
+        for (name, text) in [("out.failed.log", "1"), ("out.failed-2.log", "2")] {
+            let kept = log(&Staging::create(&out).unwrap(), text);
+            assert_eq!(kept.file_name().unwrap(), name);
+        }
+        let all = Staging::create(&out).unwrap();
+        log(&all.machine("web").unwrap(), "3");
+        drop(all);
+        let kept = ["out.failed-2.log", "out.failed.log", "out.web.failed.log"];
+        assert_eq!(names(dir.path()), kept);
+        let texts = kept.map(|name| fs::read_to_string(dir.path().join(name)).unwrap());
+        assert_eq!(texts, ["2", "1", "3"]);
     }
 
     #[test]

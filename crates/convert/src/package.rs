@@ -10,7 +10,8 @@ use refit_machine::libvirt;
 
 use crate::output_dir::Staging;
 use crate::{
-    Conversion, Fallback, Files, LOG, Made, REPORT, Run, SCRATCH, UNDO, environment, hardware,
+    Conversion, Fallback, Files, LOG, Made, PrivateFile, REPORT, Run, SCRATCH, UNDO, environment,
+    hardware,
 };
 
 /// Writes the descriptions and the report, and moves everything to its final place.
@@ -116,7 +117,8 @@ pub(crate) fn publish(
         seconds: (start.elapsed().as_secs_f64() * 10.0).round() / 10.0,
     };
     let json = serde_json::to_vec_pretty(&conversion).context("writing the report")?;
-    write(staging, &conversion.files.report, &json)?;
+    // It has planned contents of the guest's files.
+    PrivateFile::create(&staging.staged(&conversion.files.report))?.finish(&json)?;
     let scratch = staging.path().join(SCRATCH);
     if scratch.exists() {
         fs::remove_dir_all(&scratch).context("removing what the source was read by")?;

@@ -1,6 +1,6 @@
 //! Inspect, plan, fix and undo, on disks or on a directory.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,22 @@ impl fmt::Display for Target {
                 Ok(())
             }
         }
+    }
+}
+
+impl Target {
+    /// The command that takes back a run of which `undo` is the undo file, for messages.
+    #[must_use]
+    pub fn undo_command(&self, undo: &Path) -> String {
+        let mut command = format!("refit undo {}", undo.display());
+        // Writing to a String cannot fail.
+        let _ = match self {
+            Self::Root(path) => write!(command, " --root {}", path.display()),
+            Self::Disks(disks) => disks
+                .iter()
+                .try_for_each(|disk| write!(command, " {}", disk.path.display())),
+        };
+        command
     }
 }
 
@@ -214,8 +230,8 @@ pub fn fix(
         }
         Err(failure) if failure.changed => Err(Failure {
             error: failure.error.context(format!(
-                "the guest may have been changed; `refit undo {} {target}` takes it back",
-                undo.display()
+                "the guest may have been changed; `{}` takes it back",
+                target.undo_command(undo)
             )),
             changed: true,
         }),

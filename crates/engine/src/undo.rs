@@ -3,10 +3,10 @@
 mod bytes;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend, FileKind, Stat, Xattrs};
@@ -193,7 +193,14 @@ impl UndoFile {
     /// If it cannot be read or is none.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let reading = || format!("reading undo file {}", path.display());
-        let content = fs::read(path).with_context(reading)?;
+        let content = fs::read(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => anyhow!(
+                "{}: there is no such file; check the path (fix says where it writes its undo file, convert writes \
+                 undo.json if its fixups changed anything)",
+                path.display()
+            ),
+            _ => anyhow::Error::from(error).context(reading()),
+        })?;
         let file: Self = serde_json::from_slice(&content).with_context(|| {
             format!(
                 "{}: it is no undo file of refit, or it is damaged",

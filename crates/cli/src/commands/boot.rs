@@ -37,7 +37,6 @@ pub fn run(args: &BootArgs, output: &Output, interrupt: &Interrupt) -> anyhow::R
 }
 
 fn options(args: &BootArgs) -> anyhow::Result<Options> {
-    let usage = |name: &'static str| move |error: String| UsageError(format!("--{name}: {error}"));
     let disks = args
         .disks
         .iter()
@@ -60,21 +59,15 @@ fn options(args: &BootArgs) -> anyhow::Result<Options> {
                 })
             })
             .collect::<Result<_, refit_machine::ParseMacError>>()
-            .map_err(|error| usage("nic")(error.to_string()))?;
+            .map_err(|error| UsageError(format!("--nic: {error}")))?;
     }
     options.firmware = match args.firmware {
         Firmware::Bios => refit_machine::Firmware::Bios,
         Firmware::Uefi => refit_machine::Firmware::Uefi,
         Firmware::UefiSecure => refit_machine::Firmware::UefiSecure,
     };
-    options.disk_bus = args
-        .bus
-        .parse()
-        .map_err(|error| usage("bus")(format!("{error}")))?;
-    options.hardware = args
-        .hardware
-        .parse()
-        .map_err(|error| usage("hardware")(format!("{error}")))?;
+    options.disk_bus = args.bus;
+    options.hardware = args.hardware;
     options.accel = match args.accel {
         Accel::Auto => AccelChoice::Auto,
         Accel::Kvm => AccelChoice::Kvm,

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use refit_convert::{Choice, Conversion, Options, Stage};
-use refit_engine::{Job, disks};
+use refit_engine::{Job, Key, disks};
 use refit_v2v::{
     BlockDriver, CancelToken, ConvertError, ConvertOptions, Environment, Event, Input,
     ParseKeyError, Phase, Root, Tools,
@@ -14,11 +14,12 @@ use refit_v2v::{
 
 use super::ova::answers;
 use super::{guest, plan, request};
-use crate::args::{ConvertArgs, Engine, InputKind, OutputFormat, VirtioBus};
+use crate::args::{ConvertArgs, Engine, InputKind, OpenArgs, OutputFormat, VirtioBus};
 use crate::catalogue::Catalogue;
 use crate::interrupt::Interrupt;
 use crate::output::{Exit, Output, UsageError};
 use crate::progress::Progress;
+use crate::render::printable;
 
 pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow::Result<Exit> {
     let catalogue = Catalogue::load(&args.fixups.own, interrupt)?;
@@ -53,6 +54,7 @@ pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow
     let token = cancel.clone();
     interrupt.on_raise(move || token.cancel());
     let progress = Progress::new();
+    let open = session_args(&args.open, &progress);
     let disks = disks::Options {
         image: disks::ImageOptions {
             allow_outside: args.allow_outside,
@@ -63,7 +65,7 @@ pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow
     // The disks that are committed to are this run's own: stopping in the middle of it harms nobody.
     if refit_convert::is_collection(&options.v2v.input, &options.appliance)? {
         collection::check(args)?;
-        let converted = guest::with_settings(&args.open, disks, false, interrupt, |settings| {
+        let converted = guest::with_settings(&open, disks, false, interrupt, |settings| {
             refit_convert::convert_collection(
                 &options, &tools, settings, &cancel, &advise, &mut shown,
             )
@@ -71,7 +73,7 @@ pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow
         progress.finish();
         return collection::end(&converted, &args.input, output, interrupt);
     }
-    let conversion = guest::with_settings(&args.open, disks, false, interrupt, |settings| {
+    let conversion = guest::with_settings(&open, disks, false, interrupt, |settings| {
         refit_convert::convert(&options, &tools, settings, &cancel, &mut shown)
     })?
     .map_err(advise)?;
@@ -82,6 +84,19 @@ pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow
     } else {
         Exit::Done
     })
+}
+
+/// How the fixups' session opens the guest: without the keys that virt-v2v alone can use.
+fn session_args(open: &OpenArgs, progress: &Progress) -> OpenArgs {
+    let mut open = open.clone();
+    let (clevis, keys): (Vec<_>, _) = open.key.into_iter().partition(|key| Key::is_clevis(key));
+    if !clevis.is_empty() {
+        progress.note(
+            "--key ID:clevis is for virt-v2v alone: volumes that no other key opens stay closed for the fixups",
+        );
+    }
+    open.key = keys;
+    open
 }
 
 fn v2v_options(args: &ConvertArgs) -> anyhow::Result<ConvertOptions> {
@@ -175,7 +190,7 @@ fn show(progress: &Progress, stage: &Stage) {
         }
         Stage::V2v(Event::Warning(text)) => progress.note(&format!("warning: {text}")),
         Stage::V2v(Event::Relaunch(text)) => progress.note(text),
-        Stage::V2v(Event::Info(text)) => tracing::info!("{text}"),
+        Stage::V2v(Event::Info(text)) => tracing::info!("{}", printable(text)),
         Stage::Copy {
             disk,
             disks,
@@ -186,7 +201,6 @@ fn show(progress: &Progress, stage: &Stage) {
             progress.copy(*disk, *disks, *percent, Some(bytes), Some(*total));
         }
         Stage::System { id, number, count } => {
-            let id = crate::render::printable(id);
             progress.note(&format!("Machine {number} of {count}: {id}"));
         }
         Stage::Verify { done, total } => {
@@ -226,26 +240,29 @@ fn text(conversion: &Conversion) -> String {
         .map(plan::text)
         .unwrap_or_default();
     if let Some(error) = &conversion.fixups_error {
+        let error = printable(error);
         let _ = writeln!(text, "warning: no fixups were applied: {error}");
     }
     for warning in &conversion.warnings {
-        let _ = writeln!(text, "warning: {}", crate::render::printable(warning));
+        let _ = writeln!(text, "warning: {}", printable(warning));
     }
     for note in &conversion.notes {
-        let _ = writeln!(text, "note: {}", crate::render::printable(note));
+        let _ = writeln!(text, "note: {}", printable(note));
     }
     let files = &conversion.files;
     let _ = writeln!(
         text,
         "Converted {} by {} in {:.0} s:",
-        conversion.name, conversion.engine, conversion.seconds
+        printable(&conversion.name),
+        conversion.engine,
+        conversion.seconds
     );
     let others = [&files.libvirt, &files.kubevirt, &files.report];
     let environment = files.environment.iter();
     let environment = environment.flat_map(|one| std::iter::once(&one.iso).chain(&one.secret));
     let optional = files.log.iter().chain(&files.undo).chain(environment);
     for path in files.disks.iter().chain(others).chain(optional) {
-        let _ = writeln!(text, "  {}", path.display());
+        let _ = writeln!(text, "  {}", printable(&path.display().to_string()));
     }
     text
 }

@@ -1,11 +1,14 @@
 //! `refit fix`
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use refit_engine::{Job, target};
+use refit_convert::PrivateFile;
+use refit_engine::target::{self, Failure};
+use refit_engine::{Job, Report};
 
 use super::{guest, plan, request};
 use crate::args::FixArgs;
@@ -14,6 +17,10 @@ use crate::interrupt::Interrupt;
 use crate::output::{Exit, Output};
 
 pub fn run(args: &FixArgs, output: &Output, interrupt: &Interrupt) -> anyhow::Result<Exit> {
+    // After the fix it would be too late to find that it cannot be written.
+    let file = args.report.as_deref().map(PrivateFile::create);
+    let file = file.transpose().context("--report")?;
+    let target = guest::target(&args.guest)?;
     let report = if args.dry_run {
         plan::plan(&args.guest, &args.fixups, interrupt)?
     } else {
@@ -26,7 +33,6 @@ pub fn run(args: &FixArgs, output: &Output, interrupt: &Interrupt) -> anyhow::Re
             selection: &selection,
             request: &request,
         };
-        let target = guest::target(&args.guest)?;
         let undo = undo_path(args)?;
         let disks = guest::disk_options(&args.guest);
         guest::with_settings(
@@ -38,23 +44,37 @@ pub fn run(args: &FixArgs, output: &Output, interrupt: &Interrupt) -> anyhow::Re
         )??
         .report
     };
-    if let Some(path) = &args.report {
-        let json = serde_json::to_vec_pretty(&report)?;
-        fs::write(path, json).with_context(|| format!("writing the report {}", path.display()))?;
+    let back = report.undo.as_ref().map(|undo| target.undo_command(undo));
+    tell(&report, back.as_deref(), file, output).map_err(|error| match back {
+        Some(back) => anyhow::Error::from(Failure {
+            error: error.context(format!("the guest was changed; `{back}` takes it back")),
+            changed: true,
+        }),
+        None => error,
+    })?;
+    Ok(plan::exit(&report))
+}
+
+/// Tells what was done. `back` is the command that takes it back.
+fn tell(
+    report: &Report,
+    back: Option<&str>,
+    file: Option<PrivateFile>,
+    output: &Output,
+) -> anyhow::Result<()> {
+    if let Some(file) = file {
+        file.finish(&serde_json::to_vec_pretty(report)?)
+            .context("--report")?;
     }
-    output.print(&report, || {
-        let mut text = plan::text(&report);
-        if let Some(undo) = &report.undo {
-            text.push_str(&format!(
-                "Applied and checked. To take it back: refit undo {} ...\n",
-                undo.display()
-            ));
+    output.print(report, || {
+        let mut text = plan::text(report);
+        if let Some(back) = back {
+            let _ = writeln!(text, "Applied and checked. To take it back: {back}");
         } else if report.applied {
             text.push_str("Nothing to change.\n");
         }
         text
-    })?;
-    Ok(plan::exit(&report))
+    })
 }
 
 /// A new name beside the first disk, told apart by the time.

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use refit_engine::{Fixup, Nic, Parameter, ParameterType, Request, Selection, nic};
-use refit_machine::vmx;
 use refit_ovf::Package;
 
 use crate::args::FixupArgs;
@@ -44,17 +43,13 @@ fn virtio_win(args: &FixupArgs) -> Option<PathBuf> {
 fn nics(args: &FixupArgs) -> anyhow::Result<Vec<Nic>> {
     let mut nics = Vec::new();
     if let Some(path) = &args.vmx {
-        let reading = || format!("reading {}", path.display());
-        let text = fs::read(path).with_context(reading)?;
-        nics.extend(nic::from_machine(
-            &vmx::parse(&text).with_context(reading)?,
-            "--vmx",
-        ));
+        nics.extend(nic::from_machine(&refit_convert::read_vmx(path)?, "--vmx"));
     }
     if let Some(path) = &args.ovf {
-        let reading = || format!("reading {}", path.display());
-        let package = Package::open(path).with_context(reading)?;
-        let envelope = package.envelope(None).with_context(reading)?;
+        let package = Package::open(path)?;
+        let envelope = package
+            .envelope(None)
+            .with_context(|| format!("reading {}", path.display()))?;
         let configuration = envelope.default_configuration();
         let configuration = configuration.map(|one| one.id.as_str());
         // A NIC is known by its address, so those of other machines do no harm.

@@ -9,6 +9,7 @@ use super::guest;
 use crate::args::UndoArgs;
 use crate::interrupt::Interrupt;
 use crate::output::{Exit, Output};
+use crate::render::printable;
 
 pub fn run(args: &UndoArgs, output: &Output, interrupt: &Interrupt) -> anyhow::Result<Exit> {
     let undo = UndoFile::load(&args.undo)?;
@@ -26,10 +27,10 @@ pub fn run(args: &UndoArgs, output: &Output, interrupt: &Interrupt) -> anyhow::R
         || {
             let mut text = String::new();
             for path in restored.restored.iter().chain(&restored.overwritten) {
-                let _ = writeln!(text, "restored {path}");
+                let _ = writeln!(text, "restored {}", printable(&path.to_string()));
             }
             for path in &restored.unchanged {
-                let _ = writeln!(text, "already as before: {path}");
+                let _ = writeln!(text, "already as before: {}", printable(&path.to_string()));
             }
             text
         },

@@ -1,7 +1,5 @@
 //! What a guest could ask VMware Tools for beside its OVF environment.
 
-use refit_ovf::System;
-
 /// Keys that cloud-init's data source VMware reads (documentation of cloud-init, "VMware").
 const CLOUD_INIT: [&str; 3] = [
     "guestinfo.metadata",
@@ -10,14 +8,6 @@ const CLOUD_INIT: [&str; 3] = [
 ];
 /// Keys that Ignition reads from the hypervisor itself.
 const IGNITION: &str = "guestinfo.ignition.config.data";
-
-/// The settings of a machine, by key.
-pub(super) fn settings(system: &System) -> Vec<(String, String)> {
-    let settings = system.guestinfo().into_iter();
-    settings
-        .map(|setting| (setting.key.clone(), setting.value.clone()))
-        .collect()
-}
 
 /// What to do about settings that nothing in the guest finds on KVM.
 pub(super) fn notes(settings: &[(String, String)]) -> Vec<String> {

@@ -58,15 +58,15 @@ fn text(collection: &Collection, input: &Path) -> String {
     let _ = writeln!(text, "Machines of {}:", collection.name);
     for system in &collection.systems {
         let state = match system.state {
-            State::Converted => format!("in {}", system.dir.display()),
-            State::Failed => "failed, and nothing of it was left".to_owned(),
+            State::Converted => format!("in {}", printable(&system.dir.display().to_string())),
+            State::Failed => "failed, and nothing of it is there".to_owned(),
             State::NotStarted => "not begun".to_owned(),
         };
         let _ = writeln!(
             text,
             "  {} ({}): {state}",
             printable(&system.id),
-            system.name
+            printable(&system.name)
         );
     }
     let _ = writeln!(

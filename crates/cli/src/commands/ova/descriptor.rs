@@ -7,9 +7,10 @@ use refit_ovf::{Envelope, Package, Severity};
 
 /// Reads the descriptor; what is wrong with it goes to standard error.
 pub fn read(path: &Path) -> anyhow::Result<Envelope> {
-    let reading = || format!("reading {}", path.display());
-    let package = Package::open(path).with_context(reading)?;
-    let envelope = package.envelope(None).with_context(reading)?;
+    let package = Package::open(path)?;
+    let envelope = package
+        .envelope(None)
+        .with_context(|| format!("reading {}", path.display()))?;
     for problem in &envelope.problems {
         match problem.severity {
             Severity::Warning => tracing::info!("{}: {problem}", path.display()),

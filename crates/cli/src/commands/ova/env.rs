@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use refit_convert::PrivateFile;
+use refit_convert::environment::{self, Medium};
 use refit_ovf::env::{self, Adapter, Environment, Platform};
 use refit_ovf::properties::{Assigned, Violation, resolve};
 use refit_ovf::{ChoiceError, Envelope};
@@ -75,23 +75,16 @@ pub fn run(args: &EnvArgs, output: &Output) -> anyhow::Result<Exit> {
         .context("finding the system's properties")?;
     let mut platform = Platform::default();
     platform.kind = args.platform_kind.clone().unwrap_or(platform.kind);
-    let document = env::document(&Environment {
+    let told = Environment {
         platform,
         properties: &found.properties,
         adapters: &adapters,
         siblings: &found.siblings,
-    });
-    let settings: Vec<(String, String)> = system
-        .guestinfo()
-        .into_iter()
-        .map(|setting| (setting.key.clone(), setting.value.clone()))
-        .collect();
-    let guestinfo = env::guestinfo(&settings);
-    let medium =
-        env::medium_with(&document, guestinfo.as_deref(), now()).context("making the ISO image")?;
+    };
+    let medium = Medium::new(&told, &environment::settings(system))?;
     let files = Files::prepare(&args.out, args.force)?;
-    files.write(&files.document, document.as_bytes())?;
-    files.write(&files.iso, &medium)?;
+    PrivateFile::create(&files.document)?.finish(medium.document.as_bytes())?;
+    PrivateFile::create(&files.iso)?.finish(&medium.iso)?;
     let report = Report {
         schema: "refit/ova-env/v1",
         system: system.id.clone(),
@@ -107,17 +100,6 @@ pub fn run(args: &EnvArgs, output: &Output) -> anyhow::Result<Exit> {
         Exit::Done
     } else {
         Exit::Warnings
-    })
-}
-
-/// Time of the medium: that of `SOURCE_DATE_EPOCH` (reproducible-builds.org), or now.
-fn now() -> i64 {
-    let given = std::env::var("SOURCE_DATE_EPOCH").ok();
-    given.and_then(|text| text.parse().ok()).unwrap_or_else(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        since.map_or(0, |since| {
-            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-        })
     })
 }
 
@@ -162,7 +144,7 @@ impl Files {
             .with_context(|| format!("making the directory {}", out.display()))?;
         let files = Self {
             document: out.join(env::FILE),
-            iso: out.join("ovf-env.iso"),
+            iso: out.join(environment::ISO),
         };
         for path in [&files.document, &files.iso] {
             let there = fs::symlink_metadata(path).is_ok();
@@ -173,22 +155,6 @@ impl Files {
             );
         }
         Ok(files)
-    }
-
-    /// A new file takes the place of an old one, so that nobody reads half of it, and nothing is written
-    /// through a link.
-    fn write(&self, path: &Path, content: &[u8]) -> anyhow::Result<()> {
-        let writing = || format!("writing {}", path.display());
-        let dir = path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(dir).with_context(writing)?;
-        let private = fs::Permissions::from_mode(0o600);
-        file.as_file()
-            .set_permissions(private)
-            .with_context(writing)?;
-        file.write_all(content).with_context(writing)?;
-        file.as_file().sync_all().with_context(writing)?;
-        file.persist(path).with_context(writing)?;
-        Ok(())
     }
 }
 

@@ -17,11 +17,10 @@ use crate::render::{BOLD, ERROR, RESET, WARNING, printable};
 const SHORT: usize = 200;
 
 pub fn run(args: &OvaInspectArgs, output: &Output) -> anyhow::Result<Exit> {
-    let reading = || format!("reading {}", args.file.display());
-    let package = Package::open(&args.file).with_context(reading)?;
+    let package = Package::open(&args.file)?;
     let envelope = package
         .envelope(args.locale.as_deref())
-        .with_context(reading)?;
+        .with_context(|| format!("reading {}", args.file.display()))?;
     let configuration = envelope
         .choose_configuration(args.configuration.as_deref())
         .map_err(|error| UsageError(error.to_string()))?;

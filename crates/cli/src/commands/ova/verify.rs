@@ -15,8 +15,7 @@ use crate::progress::Progress;
 use crate::render::{BOLD, ERROR, RESET, WARNING, printable};
 
 pub fn run(args: &OvaVerifyArgs, output: &Output, interrupt: &Interrupt) -> anyhow::Result<Exit> {
-    let verifying = || format!("verifying {}", args.file.display());
-    let package = Package::open(&args.file).with_context(verifying)?;
+    let package = Package::open(&args.file)?;
     let cas: Vec<&Path> = args.ca.iter().map(AsRef::as_ref).collect();
     let progress = Progress::new();
     let mut shown = None;
@@ -30,7 +29,7 @@ pub fn run(args: &OvaVerifyArgs, output: &Output, interrupt: &Interrupt) -> anyh
         }
         !interrupt.is_raised()
     })
-    .with_context(verifying)?;
+    .with_context(|| format!("verifying {}", args.file.display()))?;
     progress.finish();
     output.print(&report, || text(&report))?;
     Ok(if !report.ok {
