@@ -104,6 +104,11 @@ impl Running {
         }
     }
 
+    /// Whether all output was read, and nobody is left who could write more.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.ended
+    }
+
     /// The exit status, once the program has ended.
     pub(crate) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
@@ -137,6 +142,12 @@ impl Running {
         self.look_at_helpers();
         self.signal(Signal::TERM);
         self.wait_until_gone(GRACE);
+    }
+
+    /// Ends the program and all its helpers at once: for one that has nothing to tidy up.
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.wait_until_gone(HELPERS_GRACE);
     }
 
     /// Waits for helpers that outlive the program, ends those that stay, and removes what

@@ -249,27 +249,26 @@ impl<'a> Job<'a> {
             Protocol::Machine => {
                 require(&tools.env, kind)?;
                 let input = source::check(input, &tools.env)?;
-                (input, Capabilities::probe(program, &tools.env)?)
+                let found = Capabilities::probe(program, &tools.env, cancel)?;
+                if !found.has_input(input.mode()) {
+                    return Err(ConvertError::new(
+                        ErrorKind::BadOption,
+                        format!(
+                            "{} {} has no input mode {}",
+                            kind.program_name(),
+                            found.version.text,
+                            input.mode()
+                        ),
+                    ));
+                }
+                (input, found)
             }
+            // If it lacks the mode, it says so itself.
             Protocol::Plain => {
-                let found = Capabilities::probe(program, &tools.env).unwrap_or_else(|error| {
-                    tracing::warn!("{error}; taking it for a current one");
-                    Capabilities::assumed()
-                });
+                let found = Capabilities::guess(program, &tools.env, cancel)?;
                 (input.clone(), found)
             }
         };
-        if !capabilities.has_input(input.mode()) {
-            return Err(ConvertError::new(
-                ErrorKind::BadOption,
-                format!(
-                    "{} {} has no input mode {}",
-                    kind.program_name(),
-                    capabilities.version.text,
-                    input.mode()
-                ),
-            ));
-        }
         let echo = settings.protocol == Protocol::Plain;
         let log = Log::create(&settings.log, echo).map_err(|error| {
             io_error(
@@ -569,6 +568,44 @@ fn force_tcg(env: &Environment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Root;
+    use crate::tools::Program;
+
+    /// What becomes of a conversion by a script that answers `tokens` when it is asked what it can do.
+    fn plainly(
+        tokens: &str,
+        script: &str,
+        set: impl FnOnce(&mut KubevirtOptions),
+    ) -> (Result<Outcome, ConvertError>, Vec<Event>) {
+        let dir = tempfile::tempdir().unwrap();
+        let answers =
+            format!("case $1 in --machine-readable) echo '{tokens}'; exit;; --*) exit;; esac");
+        let program = Program::script(dir.path(), &format!("{answers}\n{script}"));
+        let env = Environment::current().with("REFIT_VIRT_V2V", program.path);
+        let mut settings = Settings::new(dir.path().join("log"));
+        settings.protocol = Protocol::Plain;
+        settings.root = Root::First;
+        settings.tmpdir = Some(dir.path().to_owned());
+        let mut options = KubevirtOptions {
+            input: Input::Ova("/ova/a.ova".into()),
+            out_dir: dir.path().to_owned(),
+            name: "web1".to_owned(),
+            names_output: true,
+            settings,
+        };
+        set(&mut options);
+        let mut events = Vec::new();
+        let cancel = CancelToken::default();
+        let mut observe = |event| events.push(event);
+        let result = run_kubevirt(&Tools::find(&env), &options, &mut observe, &cancel);
+        (result, events)
+    }
+
+    #[test]
+    fn a_missing_token_is_virt_v2vs_own_business() {
+        let (result, _) = plainly("input:disk", "exit 0", |_| {});
+        assert!(result.is_ok(), "{result:?}");
+    }
 
     #[test]
     fn the_log_shows_only_variables_that_refit_sets() {
