@@ -9,7 +9,7 @@ use refit_convert::{Opened, Selection};
 use refit_engine::Nic;
 use refit_engine::disks::{Format, ImageOptions};
 use refit_machine::Machine;
-use refit_v2v::{Event, Input, KubevirtOptions, Phase};
+use refit_v2v::{Event, Input, KubevirtOptions};
 
 use crate::modes::{hyperv_options, ova_options, vsphere_options};
 use crate::run::{Converted, Run};
@@ -211,12 +211,10 @@ fn metrics_server(run: &Run<'_, '_>) -> anyhow::Result<Option<MetricsServer>> {
 
 fn tell(metrics: &Metrics, event: &Event) {
     match event {
-        Event::Phase { phase, text, .. } => {
+        Event::Phase { phase, disk, .. } => {
             metrics.phase(phase.id());
-            if *phase == Phase::Copy
-                && let Some((disk, disks)) = numbers(text)
-            {
-                metrics.disk_started(disk, disks);
+            if let Some((disk, disks)) = disk {
+                metrics.disk_started(*disk, *disks);
             }
         }
         Event::Copy {
@@ -236,14 +234,10 @@ fn tell(metrics: &Metrics, event: &Event) {
     }
 }
 
-/// `Copying disk 2/3`
-fn numbers(text: &str) -> Option<(u32, u32)> {
-    let (disk, disks) = text.strip_prefix("Copying disk ")?.split_once('/')?;
-    Some((disk.parse().ok()?, disks.trim().parse().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
+    use refit_v2v::Phase;
+
     use super::*;
 
     #[test]
@@ -254,6 +248,7 @@ mod tests {
             &Event::Phase {
                 phase: Phase::Copy,
                 text: "Copying disk 2/3".to_owned(),
+                disk: Some((2, 3)),
                 at: std::time::Duration::ZERO,
             },
         );
@@ -262,7 +257,6 @@ mod tests {
                 .render()
                 .contains("v2v_disk_transfers{disk_id=\"2\"} 0\n")
         );
-        assert_eq!(numbers("Copying disk 1"), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::errors::{ConvertError, ErrorKind};
 use crate::log::Stream;
-use crate::process::{CancelToken, Running};
+use crate::process::{CancelToken, Output, Running};
 use crate::tools::{Environment, Program};
 
 /// How long the program may think about one question.
@@ -333,7 +333,7 @@ fn ask(
         .envs(env.iter())
         .env("LC_ALL", "C");
     // It starts no appliance whose sockets were to be written down.
-    let mut running = Running::start(command, Path::new("/dev/null"))
+    let mut running = Running::start(command, Output::Apart, Path::new("/dev/null"))
         .map_err(|error| failed(&error.to_string()))?;
     let end = Instant::now() + patience;
     let mut answer = Vec::new();

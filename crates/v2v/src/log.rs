@@ -13,6 +13,8 @@ pub(crate) enum Stream {
     Out,
     /// Standard error: progress bars, and in verbose mode the appliance's console.
     Err,
+    /// Both in one.
+    Both,
     /// The messages for machines.
     Json,
     /// What refit itself did.
@@ -24,6 +26,7 @@ impl Stream {
         match self {
             Self::Out => "out",
             Self::Err => "err",
+            Self::Both => "all",
             Self::Json => "msg",
             Self::Refit => "refit",
         }
@@ -51,7 +54,7 @@ impl Log {
     /// Adds a line.
     pub(crate) fn line(&mut self, stream: Stream, line: &[u8]) -> io::Result<()> {
         let at = self.start.elapsed().as_secs_f64();
-        if self.echo && matches!(stream, Stream::Out | Stream::Err) {
+        if self.echo && matches!(stream, Stream::Out | Stream::Err | Stream::Both) {
             let mut stdout = io::stdout().lock();
             // A closed log of ours must not end the conversion.
             let _ = stdout

@@ -21,12 +21,12 @@ use crate::options::{
     Settings,
 };
 use crate::outcome::{Conversion, Inspection, Outcome};
-use crate::output::Reader;
+use crate::output::{Reader, is_bar};
 use crate::outputs::Outputs;
 use crate::patterns::classify;
 use crate::plain::Plain;
 use crate::preflight::require;
-use crate::process::{CancelToken, Running};
+use crate::process::{CancelToken, Output, Running};
 use crate::scratch::{Scratch, cache_dir};
 use crate::source;
 use crate::tools::{Environment, Kind, Tools};
@@ -359,7 +359,11 @@ impl<'a> Job<'a> {
         }
         self.note(&format!("running {}", described(&command, self.env)));
         self.log.announce(self.kind.program_name(), &line.args);
-        let mut running = Running::start(command, &scratch.sockets())
+        let output = match self.settings.protocol {
+            Protocol::Machine => Output::Apart,
+            Protocol::Plain => Output::Together,
+        };
+        let mut running = Running::start(command, output, &scratch.sockets())
             .map_err(|error| failed(error, &format!("starting {}", self.program.display())))?;
         let mut reader = Reader::default();
         let start = Instant::now();
@@ -409,8 +413,10 @@ impl<'a> Job<'a> {
         let mut watchdog = Watchdog::new(self.settings.launch_limit);
         let mut helpers_seen = start;
         let (mut out, mut err) = (Lines::default(), Lines::default());
-        let mut plain = (self.settings.protocol == Protocol::Plain)
-            .then(|| Plain::new(self.kind.program_name()));
+        let (mut plain, errors) = match self.settings.protocol {
+            Protocol::Machine => (None, Stream::Err),
+            Protocol::Plain => (Some(Plain::new(self.kind.program_name())), Stream::Both),
+        };
         loop {
             let status = running.try_wait()?;
             let chunk = running.next_chunk(TICK);
@@ -427,30 +433,42 @@ impl<'a> Job<'a> {
             let log = &mut self.log;
             let mut written = Ok(());
             let mut events = Vec::new();
-            let mut take = |stream: Stream, line: &[u8], log: &mut Log| {
-                let text = String::from_utf8_lossy(line);
-                if let Some(plain) = &mut plain {
-                    for message in plain.line(stream, &text) {
-                        events.extend(reader.message(&message, start.elapsed()));
-                    }
-                }
-                if stream == Stream::Err {
+            // `begun`: how much of the line was written before the rest.
+            let mut take = |stream: Stream, line: &[u8], begun: usize, log: &mut Log| {
+                let (before, last) = line.split_at(begun);
+                let last = String::from_utf8_lossy(last);
+                let text = String::from_utf8_lossy(before) + &*last;
+                if stream != Stream::Out {
                     events.extend(reader.stderr_line(&text));
+                }
+                let messages = plain.as_mut().map(|plain| plain.line(&text, &last));
+                for message in messages.into_iter().flatten() {
+                    events.extend(reader.message(&message, start.elapsed()));
                 }
                 log.line(stream, line)
             };
             match chunk {
                 Some(chunk) => {
                     let lines = match chunk.stream {
-                        Stream::Err => &mut err,
-                        _ => &mut out,
+                        Stream::Out => &mut out,
+                        _ => &mut err,
                     };
-                    lines.push(&chunk.bytes, |line| written = take(chunk.stream, line, log));
+                    // The last of a disk would become part of the announcement of the next.
+                    if is_bar(lines.rest()) {
+                        lines.finish(|line| written = take(chunk.stream, line, 0, log));
+                    }
+                    let mut begun = lines.rest().len();
+                    lines.push(&chunk.bytes, |line| {
+                        written = take(chunk.stream, line, std::mem::take(&mut begun), log);
+                    });
+                    if let Some(message) = plain.as_mut().and_then(Plain::end) {
+                        events.extend(reader.message(&message, start.elapsed()));
+                    }
                 }
                 None if status.is_some() => {
-                    err.finish(|line| written = take(Stream::Err, line, log));
-                    out.finish(|line| written = take(Stream::Out, line, log));
-                    for message in plain.iter_mut().flat_map(Plain::finish) {
+                    err.finish(|line| written = take(errors, line, 0, log));
+                    out.finish(|line| written = take(Stream::Out, line, 0, log));
+                    if let Some(message) = plain.as_mut().and_then(Plain::end) {
                         events.extend(reader.message(&message, start.elapsed()));
                     }
                 }
@@ -605,6 +623,46 @@ mod tests {
     fn a_missing_token_is_virt_v2vs_own_business() {
         let (result, _) = plainly("input:disk", "exit 0", |_| {});
         assert!(result.is_ok(), "{result:?}");
+    }
+
+    #[test]
+    fn whatever_the_stream_everything_is_read_in_order() {
+        let (result, events) = plainly(
+            "",
+            r"
+            echo '[   1.0] Copying disk 1/2 (raw)'
+            printf '▝  40%% [**---]\r' >&2
+            printf '▝  95%% [****-]' >&2
+            printf '▝  96%% [****-]Copying disk 2/2\n'
+            printf '▝  70%% [***--]\r'
+            printf 'virt-v2v: warning: of two\nlines\n'
+            echo 'no part of it' >&2
+            echo '[   9] Finishing off'",
+            |_| {},
+        );
+        assert_eq!(result.unwrap().warnings, ["of two lines"]);
+        let said: Vec<String> = events
+            .iter()
+            .map(|event| match event {
+                Event::Phase { phase, disk, .. } => format!("{} {disk:?}", phase.id()),
+                Event::Copy { disk, percent, .. } => format!("{disk}: {percent}"),
+                Event::Warning(text) => text.clone(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "copy Some((1, 2))",
+                "1: 40",
+                "1: 95",
+                "1: 96",
+                "copy Some((2, 2))",
+                "2: 70",
+                "of two lines",
+                "finish None",
+            ]
+        );
     }
 
     #[test]
