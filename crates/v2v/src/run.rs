@@ -340,7 +340,7 @@ impl<'a> Job<'a> {
         let scratch = Scratch::create(self.settings.tmpdir.as_deref(), self.env)
             .map_err(|error| failed(error, "making a temporary directory"))?;
         let line = build(&self.capabilities, &scratch)?;
-        for text in &line.ignored {
+        for text in &line.remarks {
             self.note(text);
             observer(Event::Info(text.clone()));
         }

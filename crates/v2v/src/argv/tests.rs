@@ -127,7 +127,7 @@ fn options_follow_capabilities() {
     );
     options.settings.block_driver = Some(BlockDriver::VirtioBlk);
     let line = convert(&options, &version("2.2.0", &[]), &scratch).unwrap();
-    assert_eq!(line.ignored.len(), 3, "{:?}", line.ignored);
+    assert_eq!(line.remarks.len(), 3, "{:?}", line.remarks);
     assert!(!words(&line).contains(&"--block-driver".to_owned()));
     options.settings.block_driver = Some(BlockDriver::VirtioScsi);
     assert!(convert(&options, &version("2.2.0", &[]), &scratch).is_err());
@@ -164,8 +164,78 @@ fn in_place_and_inspector() {
 
 #[test]
 fn names_that_are_not_file_names() {
-    for name in ["", "a/b", "../x", ".", "-q", "a\nb", &"x".repeat(201)] {
-        assert!(check_name(name).is_err(), "{name:?}");
+    let unhandy = ["../x", ".", "-q", ".x", "a\nb", &"x".repeat(201)];
+    for name in ["", "a/b", "a\0b"].into_iter().chain(unhandy) {
+        assert!(check_name(name, Protocol::Machine).is_err(), "{name:?}");
+        let is_impossible = name.is_empty() || name.contains(['/', '\0']);
+        assert_eq!(
+            check_name(name, Protocol::Plain).is_err(),
+            is_impossible,
+            "{name:?}"
+        );
     }
-    assert!(check_name("Web 1 (alt)").is_ok());
+    assert!(check_name("Web 1 (alt)", Protocol::Machine).is_ok());
+}
+
+/// Onto disks, with the pod's protocol.
+fn promised() -> KubevirtOptions {
+    let mut settings = Settings::new("/log".into());
+    settings.protocol = Protocol::Plain;
+    settings.root = Root::First;
+    KubevirtOptions {
+        input: Input::Ova("/a.ova".into()),
+        out_dir: "/out".into(),
+        name: "-web".into(),
+        names_output: true,
+        settings,
+    }
+}
+
+#[test]
+fn what_was_promised_is_passed_on() {
+    let mut options = promised();
+    options.settings.root = Root::Device("sdb".into());
+    options.settings.keys = vec!["all:file:/k".parse().unwrap()];
+    let (_parent, scratch) = scratch();
+    let line = kubevirt(&options, &version("2.2.0", &[]), &scratch).unwrap();
+    assert_eq!(
+        line.args.join(" ".as_ref()),
+        "-v -x -o local -os /out -of raw -on -web -i ova --root sdb --key all:file:/k /a.ova"
+    );
+    assert!(line.remarks[0].contains("--key all"), "{:?}", line.remarks);
+    let line = kubevirt(&options, &version("2.4.0", &[]), &scratch).unwrap();
+    assert!(line.remarks.is_empty());
+}
+
+#[test]
+fn a_key_among_extra_arguments_goes_to_a_file() {
+    let mut options = promised();
+    let args = [
+        "--key",
+        "all:key:geheim",
+        "-key=/dev/sda2:key:ge:heim",
+        "--key",
+        "all:file:k",
+        "--write",
+        "/x:key:y",
+        "--key=all:clevis",
+    ];
+    options.settings.extra_args = args.map(OsString::from).to_vec();
+    let (_parent, scratch) = scratch();
+    let line = kubevirt(&options, &version("2.4.0", &[]), &scratch).unwrap();
+    let words: Vec<&str> = line.args.iter().map(|arg| arg.to_str().unwrap()).collect();
+    let [.., first, value, second, a, b, c, d, e, _] = words[..] else {
+        panic!("{words:?}");
+    };
+    assert_eq!(
+        [first, a, b, c, d, e],
+        [args[0], args[3], args[4], args[5], args[6], args[7]]
+    );
+    for (word, start, secret) in [
+        (value, "all:file:", "geheim"),
+        (second, "-key=/dev/sda2:file:", "ge:heim"),
+    ] {
+        let path = word.strip_prefix(start).unwrap();
+        assert_eq!(std::fs::read_to_string(path).unwrap(), secret);
+    }
 }
