@@ -28,6 +28,7 @@ use crate::plain::Plain;
 use crate::preflight::require;
 use crate::process::{CancelToken, Output, Running};
 use crate::scratch::{Scratch, cache_dir};
+use crate::secrets::masked;
 use crate::source;
 use crate::tools::{Environment, Kind, Tools};
 use crate::watchdog::Watchdog;
@@ -549,7 +550,7 @@ struct Attempt {
     outcome: Outcome,
 }
 
-/// The command line, and of its variables those that are not as refit found them: the others may
+/// The command line without its secrets, and of its variables those that are not as refit found them: the others may
 /// hold secrets, and the log is handed on.
 fn described(command: &Command, env: &Environment) -> String {
     let variables = command
@@ -564,7 +565,7 @@ fn described(command: &Command, env: &Environment) -> String {
         [command.get_program()]
             .into_iter()
             .chain(command.get_args())
-            .map(|word| format!("{word:?}")),
+            .map(|word| format!("{:?}", masked(&word.to_string_lossy()))),
     );
     words.join(" ")
 }
@@ -671,11 +672,12 @@ mod tests {
             .with("TOKEN", "geheim")
             .with("TMPDIR", "/t");
         let mut command = Command::new("virt-v2v");
-        command.arg("-v").env_clear().envs(env.iter());
+        command.args(["-v", "--root-password=password:geheim"]);
+        command.env_clear().envs(env.iter());
         command.env("LC_ALL", "C.UTF-8").env("TMPDIR", "/scratch");
         assert_eq!(
             described(&command, &env),
-            r#"LC_ALL="C.UTF-8" TMPDIR="/scratch" "virt-v2v" "-v""#
+            r#"LC_ALL="C.UTF-8" TMPDIR="/scratch" "virt-v2v" "-v" "--root-password=password:***""#
         );
     }
 
