@@ -365,9 +365,45 @@ mod tests {
             b"",
         );
         assert_eq!(reader.outcome.virtio, Some(false));
+        assert!(reader.outcome.windows_lacks_drivers());
         assert!(events.iter().any(
             |event| matches!(event, Event::Warning(text) if text.contains("no virtio drivers"))
         ));
+    }
+
+    #[test]
+    fn only_a_windows_guest_can_be_given_drivers() {
+        let none = "This guest does not have virtio drivers installed.";
+        let block =
+            "there is no virtio block device driver for this version of Windows (6.1 x86_64).";
+        let net = "there is no virtio network driver for this version of Windows (6.1 x86_64).";
+        for (product, warning, info, lacks) in [
+            ("Windows 7", Some(block), none, true),
+            ("the guest", Some(block), none, true),
+            ("Windows Server 2016 (win2k16)", None, none, true),
+            (
+                "Windows 7",
+                Some(net),
+                "This guest has virtio drivers installed.",
+                false,
+            ),
+            ("Red Hat Enterprise Linux AS release 4", None, none, false),
+            (
+                "the guest",
+                Some("there are no virtio drivers available for this kernel"),
+                none,
+                false,
+            ),
+        ] {
+            let mut reader = Reader::default();
+            let converting = format!("Converting {product} to run on KVM");
+            let mut say = |level, text: &str| reader.message(&message(level, text), Duration::ZERO);
+            say(Level::Message, &converting);
+            warning.map(|text| say(Level::Warning, text));
+            say(Level::Info, info);
+            assert_eq!(reader.outcome.virtio, Some(info != none));
+            assert_eq!(reader.outcome.windows_lacks_drivers(), lacks, "{product}");
+        }
     }
 
     #[test]

@@ -190,14 +190,11 @@ fn collect(
 
 /// Exit status 0 is not enough: without drivers the guest is left on emulated devices.
 fn with_drivers(outcome: Outcome, settings: &Settings) -> Result<Outcome, ConvertError> {
-    if outcome.virtio != Some(false) || settings.drivers_follow {
+    if !outcome.windows_lacks_drivers() || settings.drivers_follow {
         return Ok(outcome);
     }
-    let warning = outcome
-        .warnings
-        .iter()
-        .find(|warning| warning.contains("virtio drivers"));
-    let detail = warning
+    let detail = outcome
+        .driver_warning()
         .and_then(|text| text.lines().next())
         .unwrap_or_default();
     Err(ConvertError::new(ErrorKind::NoVirtioDrivers, detail).with_log(&settings.log))
