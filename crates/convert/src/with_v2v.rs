@@ -65,7 +65,7 @@ pub(crate) fn convert(
         Err(_) if run.cancel.is_cancelled() => anyhow::bail!("interrupted"),
         Err(error) => (None, None, Some(format!("{error:#}"))),
     };
-    if converted.outcome.virtio == Some(false) {
+    if converted.outcome.windows_lacks_drivers() {
         let devices = devices.filter(|devices| devices.disk == DiskBus::Virtio);
         let devices = devices.ok_or_else(|| no_drivers(&converted.outcome, fixups.as_ref()))?;
         // It described the machine for a guest without drivers.
@@ -92,10 +92,7 @@ fn no_drivers(outcome: &Outcome, fixups: Option<&Report>) -> ConvertError {
         .flat_map(|report| &report.fixups)
         .find(|fixup| matches!(fixup.verdict, VerdictKind::Blocked | VerdictKind::Failed))
         .map(|fixup| fixup.reason.clone());
-    let said = || {
-        let warning = |text: &&String| text.contains("virtio drivers");
-        outcome.warnings.iter().find(warning).cloned()
-    };
+    let said = || outcome.driver_warning().map(str::to_owned);
     let detail = blocked.or_else(said).unwrap_or_default();
     ConvertError::new(ErrorKind::NoVirtioDrivers, detail).with_log(&outcome.log)
 }

@@ -38,7 +38,8 @@ pub(crate) fn convert(run: &mut Run<'_, '_>) -> anyhow::Result<Converted> {
 fn with_scratch(run: &mut Run<'_, '_>, scratch: &Path) -> anyhow::Result<Converted> {
     let (opened, mut options) = source(run, scratch)?;
     run.complete(&mut options.settings);
-    let server = metrics_server(run)?;
+    // Until the fixups are done, of which it tells, too; and no longer: then the results are served.
+    let _server = metrics_server(run)?;
     let metrics = run.metrics.clone();
     let mut observe = |event: Event| tell(&metrics, &event);
     let done = refit_v2v::run_kubevirt(&run.tools, &options, &mut observe, run.cancel)
@@ -63,7 +64,6 @@ fn with_scratch(run: &mut Run<'_, '_>, scratch: &Path) -> anyhow::Result<Convert
         }
     }
     run.metrics.all_copied();
-    drop(server);
     let nics = nics(converted.machine.as_ref());
     let told = opened.as_ref().is_some_and(Opened::is_told);
     let specs = run
@@ -207,7 +207,7 @@ fn nics(machine: Option<&Machine>) -> Vec<Nic> {
         .unwrap_or_default()
 }
 
-/// The metrics, for as long as disks are copied.
+/// The metrics, for as long as somebody has the server.
 fn metrics_server(run: &Run<'_, '_>) -> anyhow::Result<Option<MetricsServer>> {
     match MetricsServer::start(run.metrics.clone(), run.env.metrics) {
         Ok(server) => Ok(Some(server)),
@@ -221,12 +221,12 @@ fn metrics_server(run: &Run<'_, '_>) -> anyhow::Result<Option<MetricsServer>> {
 
 fn tell(metrics: &Metrics, event: &Event) {
     match event {
-        Event::Phase { phase, text, .. } => {
+        Event::Phase { phase, disk, .. } => {
             metrics.phase(phase.id());
-            if *phase == Phase::Copy
-                && let Some((disk, disks)) = numbers(text)
-            {
-                metrics.disk_started(disk, disks);
+            match (phase, disk) {
+                (_, Some((disk, disks))) => metrics.disk_started(*disk, *disks),
+                (Phase::Metadata | Phase::Finish, None) => metrics.all_copied(),
+                _ => {}
             }
         }
         Event::Copy {
@@ -246,33 +246,118 @@ fn tell(metrics: &Metrics, event: &Event) {
     }
 }
 
-/// `Copying disk 2/3`
-fn numbers(text: &str) -> Option<(u32, u32)> {
-    let (disk, disks) = text.strip_prefix("Copying disk ")?.split_once('/')?;
-    Some((disk.parse().ok()?, disks.trim().parse().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+    use std::process::Command;
+    use std::time::Duration;
+
+    use refit_engine::target::Settings as EngineSettings;
+    use refit_v2v::{CancelToken, Environment, Tools};
+
     use super::*;
+    use crate::keys::Keys;
+    use crate::{PodEnvironment, Settings};
 
     #[test]
-    fn a_disk_that_was_begun_has_a_series() {
+    fn a_disk_that_was_begun_has_a_series_and_is_there_at_the_end() {
         let metrics = Metrics::new();
-        tell(
-            &metrics,
-            &Event::Phase {
-                phase: Phase::Copy,
-                text: "Copying disk 2/3".to_owned(),
-                at: std::time::Duration::ZERO,
+        let begin = |phase, disk| {
+            let text = String::new();
+            let at = Duration::ZERO;
+            let event = Event::Phase {
+                phase,
+                text,
+                disk,
+                at,
+            };
+            tell(&metrics, &event);
+            metrics.render()
+        };
+        let series = |value: u8| format!("v2v_disk_transfers{{disk_id=\"2\"}} {value}\n");
+        assert!(begin(Phase::Copy, Some((2, 3))).contains(&series(0)));
+        assert!(begin(Phase::Other, None).contains(&series(0)));
+        assert!(begin(Phase::Metadata, None).contains(&series(100)));
+    }
+
+    /// A script stands for virt-v2v, and the session ends where it would start the appliance.
+    #[test]
+    fn metrics_are_served_while_the_fixups_run_and_no_longer() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let script = root.join("virt-v2v");
+        let text = "case $1 in --*) exit;; esac\n\
+            echo '[ 1.0] Copying disk 1/1'; echo '  40% [**--]'; echo '[ 2.0] Finishing off'";
+        // A child writes it, because another test's child might hold the file open.
+        let status = Command::new("sh")
+            .args([
+                "-ec",
+                r#"printf '#!/bin/sh\n%s\n' "$1" > "$0"; chmod +x "$0""#,
+            ])
+            .args([script.as_os_str(), text.as_ref()])
+            .status();
+        assert!(status.unwrap().success());
+        let disk = root.join("disk.img");
+        fs::File::create(&disk).unwrap().set_len(1 << 20).unwrap();
+        let settings = [
+            ("V2V_source", "ova"),
+            ("V2V_vmName", "web1"),
+            ("V2V_diskPath", "/nowhere.ova"),
+            ("REFIT_POD_ROOT", root.to_str().unwrap()),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = Settings::read(settings, []).unwrap();
+        let mut env = PodEnvironment::read(root, |_| None).unwrap();
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        env.metrics = TcpListener::bind(any_port).unwrap().local_addr().unwrap();
+        let mut pages = Vec::new();
+        let mut engine = EngineSettings {
+            os_device: None,
+            keys: Vec::new(),
+            force_tcg: &|| false,
+            launch_limit: Duration::from_secs(1),
+            in_place: false,
+            disks: refit_engine::disks::Options::default(),
+            on_handle: &mut |handle| assert!(handle.stop()),
+            progress: &mut |_| {
+                let mut stream = TcpStream::connect(env.metrics).unwrap();
+                write!(stream, "GET /metrics HTTP/1.1\r\nHost: pod\r\n\r\n").unwrap();
+                let mut page = String::new();
+                stream.read_to_string(&mut page).unwrap();
+                pages.push(page);
             },
-        );
+        };
+        let cancel = CancelToken::default();
+        let environment = Environment::current().with("REFIT_VIRT_V2V", script);
+        let mut run = Run {
+            settings: &settings,
+            env: &env,
+            engine: &mut engine,
+            fixups: &[],
+            scripts: Vec::new(),
+            cancel: &cancel,
+            tools: Tools::find(&environment),
+            keys: Keys::default(),
+            nics: Vec::new(),
+            virtio_win: None,
+            metrics: Metrics::new(),
+            disks: vec![crate::Disk {
+                number: 0,
+                link: disk.clone(),
+                path: disk,
+            }],
+        };
+        let converted = convert(&mut run).unwrap();
+        assert!(converted.warnings[0].message.contains("none was applied"));
+        assert_eq!(pages.len(), 1);
         assert!(
-            metrics
-                .render()
-                .contains("v2v_disk_transfers{disk_id=\"2\"} 0\n")
+            pages[0].contains("v2v_disk_transfers{disk_id=\"1\"} 100\n"),
+            "{}",
+            pages[0]
         );
-        assert_eq!(numbers("Copying disk 1"), None);
+        let error = TcpStream::connect(env.metrics).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
     }
 
     #[test]

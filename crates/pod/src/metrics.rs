@@ -1,4 +1,4 @@
-//! What is known of a conversion while it copies, in Prometheus' text format.
+//! What is known of a conversion while it copies and fixes, in Prometheus' text format.
 
 mod server;
 
@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use server::MetricsServer;
+
+/// Higher numbers of disks are not believed: what is printed says them, and each that counts is kept.
+const MAX_DISKS: u32 = 1024;
 
 /// Metrics of one conversion. Cheap to clone: all clones are the same.
 ///
@@ -24,6 +27,8 @@ struct State {
     disks: BTreeMap<u32, Disk>,
     /// How many there will be.
     expected: u32,
+    /// The one that was started last.
+    copying: u32,
     current: Option<(String, Instant)>,
     /// Time in phases that ended, in the order in which they first began.
     phases: Vec<(String, Duration)>,
@@ -44,11 +49,20 @@ impl Metrics {
         Self::default()
     }
 
-    /// Disk `disk`, counted from 1, of `disks` is being copied: it has 0 percent unless more is known.
+    /// Disk `disk`, counted from 1, of `disks` is being copied: it has 0 percent unless more is known. They are copied
+    /// one after the other, so the one before is there.
     pub fn disk_started(&self, disk: u32, disks: u32) {
         let mut state = self.state();
-        state.expected = state.expected.max(disks);
-        state.disk(disk);
+        state.expected = state.expected.max(disks.min(MAX_DISKS));
+        if state.disk(disk).is_none() {
+            return;
+        }
+        let before = std::mem::replace(&mut state.copying, disk);
+        if before != disk
+            && let Some(before) = state.disks.get_mut(&before)
+        {
+            before.is_there();
+        }
     }
 
     /// How much of it was copied. Less than before, or no number, is not believed; more than 100 is 100.
@@ -62,12 +76,13 @@ impl Metrics {
         }
     }
 
-    /// Every disk that was started is there.
+    /// Every disk is there, also one of which nothing was heard.
     pub fn all_copied(&self) {
-        for disk in self.state().disks.values_mut() {
-            disk.percent = 100.0;
-            disk.copied = disk.total;
+        let mut state = self.state();
+        for disk in 1..=state.expected {
+            state.disks.entry(disk).or_default();
         }
+        state.disks.values_mut().for_each(Disk::is_there);
     }
 
     /// Bytes that were read of a disk, and that will have been at its end.
@@ -141,10 +156,17 @@ impl Metrics {
     }
 }
 
+impl Disk {
+    fn is_there(&mut self) {
+        self.percent = 100.0;
+        self.copied = self.total;
+    }
+}
+
 impl State {
     fn disk(&mut self, disk: u32) -> Option<&mut Disk> {
-        if disk == 0 {
-            tracing::debug!("disks are counted from 1: nothing is said of disk 0");
+        if !(1..=MAX_DISKS).contains(&disk) {
+            tracing::debug!("disks are counted from 1: nothing is said of disk {disk}");
             return None;
         }
         Some(self.disks.entry(disk).or_default())
@@ -280,6 +302,29 @@ mod tests {
         metrics.clone().disk_started(2, 3);
         metrics.disk_percent(3, 1e-9);
         assert_eq!(read(&metrics), [(1, 100.0), (2, 0.0), (3, 0.0)]);
+        metrics.disk_started(1, 3);
+        metrics.all_copied();
+        assert_eq!(read(&metrics), [(1, 100.0), (2, 100.0), (3, 100.0)]);
+    }
+
+    #[test]
+    fn a_disk_that_follows_or_the_end_means_that_disks_are_there() {
+        let metrics = Metrics::new();
+        metrics.disk_started(1, 4);
+        metrics.disk_percent(1, 37.0);
+        metrics.bytes(1, 37, 99);
+        metrics.disk_started(1, 4);
+        assert_eq!(read(&metrics), [(1, 37.0)]);
+        metrics.disk_started(0, 4);
+        assert_eq!(read(&metrics), [(1, 37.0)]);
+        metrics.disk_started(2, 4);
+        metrics.disk_percent(2, 12.0);
+        assert_eq!(read(&metrics), [(1, 100.0), (2, 12.0)]);
+        assert!(metrics.render().contains("copied_bytes{disk=\"1\"} 99\n"));
+        metrics.disk_started(u32::MAX, u32::MAX);
+        assert_eq!(read(&metrics), [(1, 100.0), (2, 12.0)]);
+
+        let metrics = Metrics::new();
         metrics.disk_started(1, 3);
         metrics.all_copied();
         assert_eq!(read(&metrics), [(1, 100.0), (2, 100.0), (3, 100.0)]);

@@ -402,6 +402,7 @@ fn sleep(pause: Duration, cancel: &CancelToken) {
 /// Says on standard output which command is started, as the contract does for each.
 pub(crate) fn announce(program: &str, args: &[&str]) {
     use std::io::Write as _;
+    let args: Vec<_> = args.iter().map(|arg| refit_v2v::masked(arg)).collect();
     let _ = writeln!(
         std::io::stdout(),
         "Building command: {program} [{}]",

@@ -21,8 +21,8 @@ const MAX_NAME: usize = 200;
 pub(crate) struct CommandLine {
     /// The arguments, without the program.
     pub(crate) args: Vec<OsString>,
-    /// Options that this virt-v2v lacks and that were left out without harm.
-    pub(crate) ignored: Vec<String>,
+    /// What this virt-v2v lacks, where it does without.
+    pub(crate) remarks: Vec<String>,
 }
 
 impl CommandLine {
@@ -37,7 +37,7 @@ impl CommandLine {
 
     fn ignore(&mut self, option: &str, capabilities: &Capabilities) {
         let version = &capabilities.version.text;
-        self.ignored.push(format!(
+        self.remarks.push(format!(
             "virt-v2v {version} has no {option}: it is left out"
         ));
     }
@@ -49,7 +49,7 @@ pub(crate) fn convert(
     capabilities: &Capabilities,
     scratch: &Scratch,
 ) -> Result<CommandLine, ConvertError> {
-    check_name(&options.name)?;
+    check_name(&options.name, options.settings.protocol)?;
     let mut line = CommandLine::start(&options.settings, scratch);
     line.option("-o", capabilities.local_output())
         .option("-os", absolute(&options.out_dir)?)
@@ -65,7 +65,8 @@ pub(crate) fn convert(
     line.source(&options.input);
     line.common(&options.settings, capabilities, scratch)?;
     line.no_fstrim(&options.settings, capabilities);
-    line.extra(&options.settings).transport(&options.input);
+    line.extra(&options.settings, scratch)?;
+    line.transport(&options.input);
     line.positionals(&options.input)?;
     Ok(line)
 }
@@ -76,7 +77,7 @@ pub(crate) fn kubevirt(
     capabilities: &Capabilities,
     scratch: &Scratch,
 ) -> Result<CommandLine, ConvertError> {
-    check_name(&options.name)?;
+    check_name(&options.name, options.settings.protocol)?;
     let mut line = CommandLine::start(&options.settings, scratch);
     let is_known = capabilities.has_output("kubevirt");
     let output = if is_known {
@@ -95,7 +96,8 @@ pub(crate) fn kubevirt(
     line.source(&options.input);
     line.hostname(&options.settings, capabilities);
     line.common(&options.settings, capabilities, scratch)?;
-    line.extra(&options.settings).transport(&options.input);
+    line.extra(&options.settings, scratch)?;
+    line.transport(&options.input);
     line.positionals(&options.input)?;
     Ok(line)
 }
@@ -116,7 +118,7 @@ pub(crate) fn in_place(
         }
         line.option("-O", absolute(xml)?);
     }
-    line.extra(&options.settings);
+    line.extra(&options.settings, scratch)?;
     line.positionals(&options.input)?;
     Ok(line)
 }
@@ -136,7 +138,7 @@ pub(crate) fn inspector(
     line.common(&options.settings, capabilities, scratch)?;
     line.transport(&options.input);
     line.no_fstrim(&options.settings, capabilities);
-    line.extra(&options.settings);
+    line.extra(&options.settings, scratch)?;
     line.positionals(&options.input)?;
     Ok(line)
 }
@@ -249,7 +251,9 @@ impl CommandLine {
             Root::Single => "single",
             Root::First => "first",
             Root::Device(device)
-                if device.starts_with("/dev/") || device.starts_with("btrfsvol:/dev/") =>
+                if device.starts_with("/dev/")
+                    || device.starts_with("btrfsvol:/dev/")
+                    || settings.protocol == Protocol::Plain =>
             {
                 device
             }
@@ -282,8 +286,23 @@ impl CommandLine {
         for addresses in &settings.static_ips {
             self.option("--mac", addresses.as_str());
         }
+        if settings.keys.iter().any(|key| key.id == "all") && !capabilities.has_key_all() {
+            let lacks = lacks(
+                capabilities,
+                "--key all:... (name the device, such as /dev/sda2)",
+            );
+            match settings.protocol {
+                Protocol::Machine => return Err(lacks),
+                // It takes `all` for a device that no guest has. Who needs no key is converted, and the others it
+                // refuses itself; nobody here could name their devices.
+                Protocol::Plain => self.remarks.push(lacks.detail),
+            }
+        }
         for (number, key) in settings.keys.iter().enumerate() {
-            self.option("--key", key_argument(key, number, capabilities, scratch)?);
+            self.option(
+                "--key",
+                key_argument(key, &format!("key{number}"), scratch)?,
+            );
         }
         if let Some(driver) = settings.block_driver {
             let value = match driver {
@@ -322,9 +341,28 @@ impl CommandLine {
         }
     }
 
-    fn extra(&mut self, settings: &Settings) -> &mut Self {
-        self.args.extend(settings.extra_args.iter().cloned());
-        self
+    /// More arguments, as they are, but for secret keys: those go to private files like any other.
+    fn extra(&mut self, settings: &Settings, scratch: &Scratch) -> Result<(), ConvertError> {
+        let mut is_value = false;
+        for (number, arg) in settings.extra_args.iter().enumerate() {
+            let text = arg.to_str().unwrap_or_default();
+            // Long options may have one dash.
+            let (option, value) = match text.split_once('=') {
+                Some((option @ ("--key" | "-key"), value)) => (format!("{option}="), value),
+                _ if is_value => (String::new(), text),
+                _ => (String::new(), ""),
+            };
+            is_value = matches!(text, "--key" | "-key");
+            match value.parse::<Key>() {
+                Ok(key) if matches!(key.source, KeySource::Secret(_)) => {
+                    let mut word = OsString::from(option);
+                    word.push(key_argument(&key, &format!("extra{number}"), scratch)?);
+                    self.arg(word)
+                }
+                _ => self.arg(arg),
+            };
+        }
+        Ok(())
     }
 
     /// How the disks of another hypervisor are read.
@@ -372,18 +410,8 @@ fn mapping(map: &NetworkMap) -> String {
     }
 }
 
-fn key_argument(
-    key: &Key,
-    number: usize,
-    capabilities: &Capabilities,
-    scratch: &Scratch,
-) -> Result<OsString, ConvertError> {
-    if key.id == "all" && !capabilities.has_key_all() {
-        return Err(lacks(
-            capabilities,
-            "--key all:... (name the device, such as /dev/sda2)",
-        ));
-    }
+/// The value of `--key`. A secret goes to a new private file, `name`.
+fn key_argument(key: &Key, name: &str, scratch: &Scratch) -> Result<OsString, ConvertError> {
     let mut argument = OsString::from(&key.id);
     match &key.source {
         KeySource::Clevis => argument.push(":clevis"),
@@ -393,7 +421,7 @@ fn key_argument(
         }
         KeySource::Secret(secret) => {
             let path = scratch
-                .secret(&format!("key{number}"), secret)
+                .secret(name, secret)
                 .map_err(|error| io_error(&error, "writing a key to a private file"))?;
             argument.push(":file:");
             argument.push(path);
@@ -406,11 +434,14 @@ fn absolute(path: &Path) -> Result<PathBuf, ConvertError> {
     std::path::absolute(path).map_err(|error| io_error(&error, &path.display().to_string()))
 }
 
-fn check_name(name: &str) -> Result<(), ConvertError> {
+/// A name that was promised is taken whenever it can be part of a file name: virt-v2v's option takes any word that
+/// follows. One that somebody chooses must also be easy to handle.
+fn check_name(name: &str, protocol: Protocol) -> Result<(), ConvertError> {
+    let is_unhandy =
+        || name.len() > MAX_NAME || name.starts_with(['.', '-']) || name.contains('\n');
     let bad = name.is_empty()
-        || name.len() > MAX_NAME
-        || name.starts_with(['.', '-'])
-        || name.contains(['/', '\0', '\n']);
+        || name.contains(['/', '\0'])
+        || (protocol == Protocol::Machine && is_unhandy());
     if bad {
         return Err(ConvertError::new(
             ErrorKind::BadOption,

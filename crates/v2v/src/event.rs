@@ -115,6 +115,8 @@ pub enum Event {
         phase: Phase,
         /// virt-v2v's own words.
         text: String,
+        /// The disk that [`Phase::Copy`] begins with, counted from 1, and how many there are.
+        disk: Option<(u32, u32)>,
         /// Time since this attempt was started.
         at: Duration,
     },

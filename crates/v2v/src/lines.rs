@@ -25,6 +25,11 @@ impl Lines {
         }
     }
 
+    /// The line that has no end yet.
+    pub(crate) fn rest(&self) -> &[u8] {
+        &self.rest
+    }
+
     /// Hands over what is left at the end of the stream.
     pub(crate) fn finish(&mut self, mut each: impl FnMut(&[u8])) {
         if !self.rest.is_empty() {

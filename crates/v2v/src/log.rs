@@ -6,6 +6,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::Instant;
 
+use crate::secrets::masked;
+
 /// Where a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stream {
@@ -13,6 +15,8 @@ pub(crate) enum Stream {
     Out,
     /// Standard error: progress bars, and in verbose mode the appliance's console.
     Err,
+    /// Both in one.
+    Both,
     /// The messages for machines.
     Json,
     /// What refit itself did.
@@ -24,6 +28,7 @@ impl Stream {
         match self {
             Self::Out => "out",
             Self::Err => "err",
+            Self::Both => "all",
             Self::Json => "msg",
             Self::Refit => "refit",
         }
@@ -51,7 +56,7 @@ impl Log {
     /// Adds a line.
     pub(crate) fn line(&mut self, stream: Stream, line: &[u8]) -> io::Result<()> {
         let at = self.start.elapsed().as_secs_f64();
-        if self.echo && matches!(stream, Stream::Out | Stream::Err) {
+        if self.echo && matches!(stream, Stream::Out | Stream::Err | Stream::Both) {
             let mut stdout = io::stdout().lock();
             // A closed log of ours must not end the conversion.
             let _ = stdout
@@ -66,12 +71,7 @@ impl Log {
     /// Says on standard output, if this is echoed there, which command is started.
     pub(crate) fn announce(&self, program: &str, args: &[OsString]) {
         if self.echo {
-            let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
-            let _ = writeln!(
-                io::stdout().lock(),
-                "Building command: {program} [{}]",
-                args.join(" ")
-            );
+            let _ = writeln!(io::stdout().lock(), "{}", announcement(program, args));
         }
     }
 
@@ -81,9 +81,27 @@ impl Log {
     }
 }
 
+/// As Forklift says it.
+fn announcement(program: &str, args: &[OsString]) -> String {
+    let args: Vec<String> = args
+        .iter()
+        .map(|arg| masked(&arg.to_string_lossy()).into_owned())
+        .collect();
+    format!("Building command: {program} [{}]", args.join(" "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_started_is_announced_without_secrets() {
+        let args = ["--root", "first", "--password", "root:password:geheim"].map(OsString::from);
+        assert_eq!(
+            announcement("virt-v2v", &args),
+            "Building command: virt-v2v [--root first --password root:password:***]"
+        );
+    }
 
     #[test]
     fn any_bytes_are_kept() {

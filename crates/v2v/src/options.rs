@@ -129,7 +129,7 @@ pub enum Protocol {
     #[default]
     Machine,
     /// It gets the options that were asked for and no other, its text for people is read, and all that it
-    /// prints is passed on to standard output. A program that does not tell what it can do is taken for a
+    /// prints is passed on to standard output. What a program does not tell of itself is assumed as of a
     /// current one. For callers who promise a command line and a log, as a conversion pod does.
     Plain,
 }

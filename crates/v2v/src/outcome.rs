@@ -26,7 +26,8 @@ pub struct Outcome {
     pub infos: Vec<String>,
     /// Steps of the attempt that counted, in order.
     pub timings: Vec<Timing>,
-    /// Whether the guest has virtio drivers, if virt-v2v said so.
+    /// Whether the guest has virtio drivers for its disks, if virt-v2v said so. An old Linux may lack them as well as a
+    /// Windows: see [`windows_lacks_drivers`](Self::windows_lacks_drivers).
     pub virtio: Option<bool>,
     /// Whether virt-v2v said that the guest needs UEFI.
     pub firmware_uefi: bool,
@@ -36,6 +37,25 @@ pub struct Outcome {
     pub relaunched: bool,
     /// The full log.
     pub log: PathBuf,
+}
+
+impl Outcome {
+    /// Whether the guest is a Windows that would not start from virtio disks, because virt-v2v had no driver for it. A
+    /// Linux whose kernels have none is described with an emulated disk instead, and nothing could be added to it.
+    #[must_use]
+    pub fn windows_lacks_drivers(&self) -> bool {
+        let is_windows = || self.guest.iter().any(|name| name.contains("Windows"));
+        self.virtio == Some(false) && (self.driver_warning().is_some() || is_windows())
+    }
+
+    /// What virt-v2v said of the driver that this version of Windows lacks.
+    #[must_use]
+    pub fn driver_warning(&self) -> Option<&str> {
+        let mut warnings = self.warnings.iter().map(String::as_str);
+        warnings.find(|warning| {
+            warning.contains("virtio") && warning.contains("for this version of Windows")
+        })
+    }
 }
 
 /// A converted guest.

@@ -62,10 +62,11 @@ impl Reader {
         let text = message.text.trim();
         match message.level {
             Level::Message => {
-                self.begin(text, at);
+                let phase = self.begin(text, at);
                 Some(Event::Phase {
-                    phase: self.phase?,
+                    phase,
                     text: text.to_owned(),
+                    disk: (phase == Phase::Copy).then_some((self.disk, self.disks)),
                     at,
                 })
             }
@@ -103,13 +104,14 @@ impl Reader {
     }
 
     /// Takes a line of standard error. A bar belongs to the disk that was announced last; what
-    /// other programs print meanwhile follows it on the same line.
+    /// other programs print meanwhile stands on the same line.
     pub(crate) fn stderr_line(&mut self, line: &str) -> Option<Event> {
-        let Some((percent, rest)) = split_bar(line) else {
+        let Some((before, percent, behind)) = find_bar(line) else {
             self.text_line(line);
             return None;
         };
-        self.text_line(rest);
+        self.text_line(before);
+        self.text_line(behind);
         if self.phase != Some(Phase::Copy) || self.percent == Some(percent) {
             return None;
         }
@@ -131,7 +133,9 @@ impl Reader {
         if HOST_PROGRAMS
             .iter()
             .any(|program| said.starts_with(program))
-            && !said.contains(" debug: ")
+            && ![" debug: ", ": warning: "]
+                .iter()
+                .any(|word| said.contains(word))
         {
             if self.complaints.len() == MAX_COMPLAINTS {
                 self.complaints.pop_front();
@@ -181,7 +185,7 @@ impl Reader {
         self.outcome
     }
 
-    fn begin(&mut self, text: &str, at: Duration) {
+    fn begin(&mut self, text: &str, at: Duration) -> Phase {
         self.end_step(at);
         let phase = Phase::of_message(text);
         self.phase = Some(phase);
@@ -204,6 +208,7 @@ impl Reader {
                 seconds: 0.0,
             });
         }
+        phase
     }
 
     fn end_step(&mut self, at: Duration) {
@@ -238,25 +243,36 @@ fn without_directory(line: &str) -> &str {
     line.get(directory..).unwrap_or(line)
 }
 
-/// `Copying disk 2/3` gives (2, 3).
-fn disk_numbers(text: &str) -> Option<(u32, u32)> {
-    let (disk, disks) = text.strip_prefix("Copying disk ")?.split_once('/')?;
-    Some((disk.trim().parse().ok()?, disks.trim().parse().ok()?))
+/// `Copying disk 2/3` and whatever may follow gives (2, 3).
+pub(crate) fn disk_numbers(text: &str) -> Option<(u32, u32)> {
+    let (disk, rest) = text.strip_prefix("Copying disk ")?.split_once('/')?;
+    let disks = rest
+        .split(|c: char| !c.is_ascii_digit())
+        .next()
+        .unwrap_or_default();
+    Some((disk.parse().ok()?, disks.parse().ok()?))
 }
 
-/// nbdcopy's bar: a spinner (none at 100 % in some versions), `  25% [****----]`, and the rest.
-fn split_bar(line: &str) -> Option<(u8, &str)> {
-    let (head, bar) = line.split_once("% [")?;
-    let (bar, rest) = bar.split_once(']')?;
-    if bar.is_empty() || !bar.bytes().all(|byte| byte == b'*' || byte == b'-') {
-        return None;
-    }
-    let (spinner, digits) = head.rsplit_once(' ')?;
-    if spinner.chars().filter(|c| !c.is_whitespace()).count() > 1 {
-        return None;
-    }
-    let percent = digits.parse().ok().filter(|percent| *percent <= 100)?;
-    Some((percent, rest))
+/// Whether it is a bar and no more. One without the end of a line is known to be whole by the next that is written.
+pub(crate) fn is_bar(line: &[u8]) -> bool {
+    let is_no_more = |(before, _, behind): (&str, u8, &str)| {
+        before.trim().chars().count() <= 1 && behind.is_empty()
+    };
+    line.ends_with(b"]") && find_bar(&String::from_utf8_lossy(line)).is_some_and(is_no_more)
+}
+
+/// nbdcopy's bar, `  25% [****----]`, anywhere in a line: what stands before it, such as a spinner, its percentage, and
+/// what stands behind it.
+fn find_bar(line: &str) -> Option<(&str, u8, &str)> {
+    line.rmatch_indices("% [").find_map(|(at, mark)| {
+        let (bar, behind) = line.get(at + mark.len()..)?.split_once(']')?;
+        if bar.is_empty() || !bar.bytes().all(|byte| byte == b'*' || byte == b'-') {
+            return None;
+        }
+        let (before, digits) = line.get(..at)?.rsplit_once(' ')?;
+        let percent = digits.parse().ok().filter(|percent| *percent <= 100)?;
+        Some((before, percent, behind))
+    })
 }
 
 #[cfg(test)]
@@ -349,9 +365,45 @@ mod tests {
             b"",
         );
         assert_eq!(reader.outcome.virtio, Some(false));
+        assert!(reader.outcome.windows_lacks_drivers());
         assert!(events.iter().any(
             |event| matches!(event, Event::Warning(text) if text.contains("no virtio drivers"))
         ));
+    }
+
+    #[test]
+    fn only_a_windows_guest_can_be_given_drivers() {
+        let none = "This guest does not have virtio drivers installed.";
+        let block =
+            "there is no virtio block device driver for this version of Windows (6.1 x86_64).";
+        let net = "there is no virtio network driver for this version of Windows (6.1 x86_64).";
+        for (product, warning, info, lacks) in [
+            ("Windows 7", Some(block), none, true),
+            ("the guest", Some(block), none, true),
+            ("Windows Server 2016 (win2k16)", None, none, true),
+            (
+                "Windows 7",
+                Some(net),
+                "This guest has virtio drivers installed.",
+                false,
+            ),
+            ("Red Hat Enterprise Linux AS release 4", None, none, false),
+            (
+                "the guest",
+                Some("there are no virtio drivers available for this kernel"),
+                none,
+                false,
+            ),
+        ] {
+            let mut reader = Reader::default();
+            let converting = format!("Converting {product} to run on KVM");
+            let mut say = |level, text: &str| reader.message(&message(level, text), Duration::ZERO);
+            say(Level::Message, &converting);
+            warning.map(|text| say(Level::Warning, text));
+            say(Level::Info, info);
+            assert_eq!(reader.outcome.virtio, Some(info != none));
+            assert_eq!(reader.outcome.windows_lacks_drivers(), lacks, "{product}");
+        }
     }
 
     #[test]
@@ -382,17 +434,38 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_bar() {
-        for line in [
-            "x100% [**]",
-            "a b 10% [**--]",
-            " 101% [**]",
-            " 300% [**]",
-            " 10% []",
-            "[   0.235524] DMA: preallocated 512 KiB 50% [ok]",
+    fn bars_are_found_as_forklifts_monitor_finds_them() {
+        for (line, expected) in [
+            (" 100% [**]", Some(("", 100, ""))),
+            ("nbdkit: x 10% [**--]", Some(("nbdkit: x", 10, ""))),
+            ("5% [x]  7% [*-] 9% [", Some(("5% [x] ", 7, " 9% ["))),
+            ("x100% [**]", None),
+            (" 101% [**]", None),
+            (" 300% [**]", None),
+            (" 10% []", None),
+            ("[   0.235524] DMA: preallocated 512 KiB 50% [ok]", None),
         ] {
-            assert_eq!(split_bar(line), None, "{line:?}");
+            assert_eq!(find_bar(line), expected, "{line:?}");
         }
+        assert!(is_bar("▝   3% [*-------]".as_bytes()));
+        for line in ["▝   3% [*---", "a b  3% [*---]", "▝   3% [*---]x"] {
+            assert!(!is_bar(line.as_bytes()), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_disk_is_announced_with_its_number() {
+        let mut reader = Reader::default();
+        let mut announced =
+            |text: &str| match reader.message(&message(Level::Message, text), Duration::ZERO) {
+                Some(Event::Phase { disk, .. }) => disk,
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(announced("Creating an overlay"), None);
+        assert_eq!(announced("Copying disk 2/3"), Some((2, 3)));
+        assert_eq!(announced("Copying disk 3/4, 10 GiB"), Some((3, 4)));
+        assert_eq!(announced("Copying disk unnumbered"), Some((4, 4)));
+        assert_eq!(announced("Finishing off"), None);
     }
 
     #[test]
@@ -424,6 +497,7 @@ mod tests {
             "▖  75% [***-]nbdkit: file.1: error: pwrite: No space left on device",
             "▖  75% [***-]nbdkit[out0]: file.1: error: pwrite: No space left on device",
             "/opt/v2v/bin/virt-v2v: could not read key from user",
+            "virt-v2v: warning: fstrim failed: No space left on device",
         ] {
             reader.stderr_line(line);
         }

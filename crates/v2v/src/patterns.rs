@@ -52,6 +52,7 @@ const TABLE: &[Pattern] = &[
     error(&["root device", "not found", "Roots found were"], |_| {
         ErrorKind::WrongRootDevice
     }),
+    error(&["unknown --root option"], |_| ErrorKind::WrongRootDevice),
     // A system was found, but not one that libguestfs knows.
     error(
         &[

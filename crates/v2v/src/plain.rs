@@ -1,34 +1,27 @@
 //! virt-v2v's text for people, as messages: `[  12.3] STEP` and `virt-v2v: warning: TEXT`.
 //!
-//! Warnings, errors and remarks are wrapped to the width of a terminal, so that a message goes on until something
-//! else begins (`wrap` and `message` in libguestfs-common's `mltools/tools_utils.ml`).
+//! Steps, warnings and remarks come on standard output, errors and everything that other programs print on standard
+//! error. They are read as one stream, so that a progress bar is known to belong to the disk that was announced before
+//! it. What keeps messages apart from the rest then: virt-v2v writes each at once (`message`, `warning` and `error` in
+//! libguestfs-common's `mltools/tools_utils.ml`), even one of several lines, and even if another program has left a
+//! line unfinished before it.
 
-use crate::log::Stream;
 use crate::messages::{Level, Message};
+use crate::output::disk_numbers;
 
 /// Lines of one message that count.
 const MAX_LINES: usize = 40;
-/// What follows an error in every case.
-const REPORTING: &str = "If reporting bugs, ";
-/// Starts of lines that other programs and virt-v2v's own trace print.
-const OTHERS: &[&str] = &[
-    "libguestfs: ",
-    "nbdkit: ",
-    "nbdkit[",
-    "nbdcopy: ",
-    "guestfsd: ",
-    "qemu-",
-    "rm -rf ",
-    "info: ",
-];
+/// Announces a disk, wherever it stands in a line.
+const COPYING: &str = "Copying disk ";
+/// Starts of lines that may quote what is in the guest.
+const QUOTING: &[&str] = &["libguestfs: ", "guestfsd: "];
 
-/// Turns lines into messages. The two streams are kept apart.
+/// Turns lines into messages.
 #[derive(Debug)]
 pub(crate) struct Plain {
     /// `virt-v2v: `
     prefix: String,
-    out: Option<Pending>,
-    err: Option<Pending>,
+    pending: Option<Pending>,
 }
 
 #[derive(Debug)]
@@ -42,63 +35,40 @@ impl Plain {
     pub(crate) fn new(program: &str) -> Self {
         Self {
             prefix: format!("{program}: "),
-            out: None,
-            err: None,
+            pending: None,
         }
     }
 
-    /// Takes a line; gives the messages that are complete with it.
-    pub(crate) fn line(&mut self, stream: Stream, line: &str) -> Vec<Message> {
-        let mut done = Vec::new();
-        let line = line.rsplit('\r').next().unwrap_or_default();
-        let begun = self.begins(line);
-        let pending = match stream {
-            Stream::Err => &mut self.err,
-            _ => &mut self.out,
+    /// Takes a line; gives the messages that are complete with it. `last` is the part of the line that was written last.
+    pub(crate) fn line(&mut self, line: &str, last: &str) -> Vec<Message> {
+        let Some((level, text)) = self.begins(line).or_else(|| self.begins(last)) else {
+            if let Some(pending) = &mut self.pending
+                && pending.lines.len() < MAX_LINES
+            {
+                pending.lines.push(line.trim().to_owned());
+            }
+            return Vec::new();
         };
-        match begun {
-            Some((Level::Message, text)) => {
-                done.extend(pending.take().map(Pending::finish));
-                // A step is one line, and counts at once.
-                let text = text.to_owned();
-                done.push(Message {
-                    level: Level::Message,
-                    text,
-                });
-            }
-            Some((level, text)) => {
-                done.extend(pending.take().map(Pending::finish));
-                *pending = Some(Pending {
-                    level,
-                    lines: vec![text.to_owned()],
-                });
-            }
-            None => {
-                let is_over = line.starts_with(REPORTING)
-                    || OTHERS.iter().any(|start| line.starts_with(start));
-                if is_over {
-                    done.extend(pending.take().map(Pending::finish));
-                } else if let Some(pending) = pending
-                    && pending.lines.len() < MAX_LINES
-                {
-                    pending.lines.push(line.trim().to_owned());
-                }
-            }
+        let begun = Pending {
+            level,
+            lines: vec![text.to_owned()],
+        };
+        let mut done: Vec<Message> = self.end().into_iter().collect();
+        match level {
+            // A step is one line, and counts at once.
+            Level::Message => done.push(begun.finish()),
+            _ => self.pending = Some(begun),
         }
         done
     }
 
-    /// What was begun, at the end of the output.
-    pub(crate) fn finish(&mut self) -> Vec<Message> {
-        [self.out.take(), self.err.take()]
-            .into_iter()
-            .flatten()
-            .map(Pending::finish)
-            .collect()
+    /// The end of what was written at once: no message goes on.
+    pub(crate) fn end(&mut self) -> Option<Message> {
+        self.pending.take().map(Pending::finish)
     }
 
     fn begins<'l>(&self, line: &'l str) -> Option<(Level, &'l str)> {
-        if let Some(text) = step(line) {
+        if let Some(text) = copying(line).or_else(|| step(line)) {
             return Some((Level::Message, text));
         }
         let rest = line.strip_prefix(&self.prefix)?;
@@ -129,89 +99,108 @@ impl Pending {
 /// `[  12.3] Opening the source`
 fn step(line: &str) -> Option<&str> {
     let (seconds, text) = line.strip_prefix('[')?.split_once("] ")?;
+    // Forklift's monitor takes the last step with any number, or none.
+    let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if text.starts_with("Finishing off") && seconds.split(['.', ' ']).all(is_number) {
+        return Some(text);
+    }
     // The appliance's kernel has six digits behind the point.
     let (whole, tenths) = seconds.trim().split_once('.')?;
-    let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     (tenths.len() == 1 && is_number(tenths) && is_number(whole)).then_some(text)
+}
+
+/// `Copying disk 1/2`, whatever stands before or behind it, as Forklift's monitor reads it.
+pub(crate) fn copying(line: &str) -> Option<&str> {
+    if QUOTING.iter().any(|start| line.starts_with(start)) {
+        return None;
+    }
+    let text = line.get(line.rfind(COPYING)?..)?;
+    disk_numbers(text).map(|_| text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(lines: &[(Stream, &str)]) -> Vec<(Level, String)> {
+    /// What is read in pieces that were written at once.
+    fn read(pieces: &[&str]) -> Vec<(Level, String)> {
         let mut plain = Plain::new("virt-v2v");
         let mut found = Vec::new();
-        for (stream, line) in lines {
-            found.extend(plain.line(*stream, line));
+        let mut begun = String::new();
+        for piece in pieces {
+            let mut lines: Vec<&str> = piece.split('\n').collect();
+            let unfinished = lines.pop().unwrap();
+            for last in lines {
+                let line = std::mem::take(&mut begun) + last;
+                found.extend(plain.line(&line, last));
+            }
+            begun += unfinished;
+            found.extend(plain.end());
         }
-        found.extend(plain.finish());
         found.into_iter().map(|m| (m.level, m.text)).collect()
     }
 
     #[test]
     fn steps_warnings_and_remarks() {
         let found = read(&[
-            (Stream::Out, "[   0.0] Setting up the source: -i disk a.img"),
-            (Stream::Err, "libguestfs: trace: v2v: add_drive"),
-            (
-                Stream::Out,
-                "virt-v2v: warning: there are no virtio drivers",
-            ),
-            (Stream::Out, "available for this version of Windows"),
-            (
-                Stream::Out,
-                "virt-v2v: This guest has virtio drivers installed.",
-            ),
-            (Stream::Out, "[  12.3] Copying disk 1/2"),
+            "[   0.0] Setting up the source: -i disk a.img\n",
+            "libguestfs: trace: v2v: add_drive\n",
+            "virt-v2v: warning: there are no virtio drivers\navailable for this version of Windows\n",
+            "picked conversion module windows\n",
+            "virt-v2v: This guest has virtio drivers installed.\n",
+            "[  12.3] Copying disk 1/2\n",
         ]);
+        let expected = [
+            (Level::Message, "Setting up the source: -i disk a.img"),
+            (
+                Level::Warning,
+                "there are no virtio drivers available for this version of Windows",
+            ),
+            (Level::Info, "This guest has virtio drivers installed."),
+            (Level::Message, "Copying disk 1/2"),
+        ];
         assert_eq!(
             found,
-            [
-                (
-                    Level::Message,
-                    "Setting up the source: -i disk a.img".to_owned()
-                ),
-                (
-                    Level::Warning,
-                    "there are no virtio drivers available for this version of Windows".to_owned()
-                ),
-                (
-                    Level::Info,
-                    "This guest has virtio drivers installed.".to_owned()
-                ),
-                (Level::Message, "Copying disk 1/2".to_owned()),
-            ]
+            expected.map(|(level, text)| (level, text.to_owned()))
         );
     }
 
     #[test]
     fn an_error_goes_on_over_several_lines() {
         let found = read(&[
-            (
-                Stream::Err,
-                "virt-v2v: error: inspection could not detect the source guest",
-            ),
-            (Stream::Err, "(or physical machine)."),
-            (Stream::Err, ""),
-            (
-                Stream::Err,
-                "Inspection field \u{2018}i_distro\u{2019} was \u{2018}unknown\u{2019}.",
-            ),
-            (
-                Stream::Err,
-                "If reporting bugs, run virt-v2v with debugging enabled",
-            ),
-            (Stream::Err, "  virt-v2v -v -x [...]"),
+            "virt-v2v: error: inspection could not detect the source guest\n(or physical machine).\n\n\
+             Inspection field \u{2018}i_distro\u{2019} was \u{2018}unknown\u{2019}.\n",
+            "\n",
+            "If reporting bugs, run virt-v2v with debugging enabled\n\n  virt-v2v -v -x [...]\n",
+            "rm -rf '/tmp/x'\n",
         ]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].0, Level::Error);
         assert!(
             found[0]
                 .1
-                .contains("guest (or physical machine). Inspection field")
+                .ends_with("guest (or physical machine). Inspection field \u{2018}i_distro\u{2019} was \u{2018}unknown\u{2019}."),
+            "{found:?}"
         );
-        assert!(!found[0].1.contains("reporting"));
+    }
+
+    #[test]
+    fn a_message_behind_an_unfinished_line_of_another_program() {
+        let found = read(&[
+            "[    0.123456] systemd-ude",
+            "[   3.1] Inspecting the source\n",
+            "guestfsd: <= is_fi",
+            "virt-v2v: warning: of two\nlines\n",
+            "le\n",
+        ]);
+        let expected = [
+            (Level::Message, "Inspecting the source"),
+            (Level::Warning, "of two lines"),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(level, text)| (level, text.to_owned()))
+        );
     }
 
     #[test]
@@ -223,5 +212,32 @@ mod tests {
         );
         assert_eq!(step("[  OK  ] Started"), None);
         assert_eq!(step("[12] x"), None);
+    }
+
+    #[test]
+    fn the_contracts_monitor_asks_for_less() {
+        for line in [
+            "[ 110] Finishing off",
+            "[] Finishing off",
+            "[ 1.25] Finishing off",
+        ] {
+            assert_eq!(step(line), Some("Finishing off"), "{line}");
+        }
+        assert_eq!(step("[  OK  ] Finishing off"), None);
+        for (line, text) in [
+            ("[ 12.3] Copying disk 1/2", Some("Copying disk 1/2")),
+            (
+                "Copying disk 1/2 to /dev/block0",
+                Some("Copying disk 1/2 to /dev/block0"),
+            ),
+            (
+                " 95% [**-][ 12.3] Copying disk 2/2",
+                Some("Copying disk 2/2"),
+            ),
+            ("Copying disk one", None),
+            ("libguestfs: trace: v2v: cat = \"Copying disk 1/9\"", None),
+        ] {
+            assert_eq!(copying(line), text, "{line}");
+        }
     }
 }

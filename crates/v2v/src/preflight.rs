@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::capabilities::Capabilities;
 use crate::errors::{ConvertError, ErrorKind};
 use crate::firstboot;
+use crate::process::CancelToken;
 use crate::tools::{Environment, Kind, Tools};
 
 /// virt-v2v's defaults (virt-v2v(1), "FILES").
@@ -93,7 +94,9 @@ pub fn checks(env: &Environment) -> Vec<Check> {
                 .and_then(|program| {
                     Ok(format!(
                         "{} ({})",
-                        Capabilities::probe(program, env)?.version.text,
+                        Capabilities::probe(program, env, &CancelToken::default())?
+                            .version
+                            .text,
                         program.path.display()
                     ))
                 })

@@ -1,7 +1,7 @@
 //! The running program: its process group, its streams, its end.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::log::Stream;
@@ -41,6 +42,15 @@ impl CancelToken {
     }
 }
 
+/// How the program's output is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Standard output and standard error by themselves; what order they were written in is lost.
+    Apart,
+    /// Both as one, in order. A piece is what was written at once, if that is no longer than 4096 bytes.
+    Together,
+}
+
 /// A piece of output.
 #[derive(Debug)]
 pub(crate) struct Chunk {
@@ -63,15 +73,24 @@ impl Running {
     /// Starts the command with nothing on standard input, and records its socket directories in a
     /// file, for the case that refit is killed. The thread that calls this must live as long as the
     /// program: the kernel's parent-death signal belongs to the thread.
-    pub(crate) fn start(mut command: Command, record: &Path) -> io::Result<Self> {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
-        let group = Pid::from_child(&child);
+    pub(crate) fn start(mut command: Command, output: Output, record: &Path) -> io::Result<Self> {
         let (sender, chunks) = sync_channel(QUEUE);
+        match output {
+            Output::Apart => {
+                command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            }
+            Output::Together => {
+                // In packet mode (pipe(2), O_DIRECT); a sandbox may not know it.
+                let (source, target) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::DIRECT)
+                    .or_else(|_| pipe_with(PipeFlags::CLOEXEC))?;
+                command.stdout(target.try_clone()?).stderr(target);
+                forward(Stream::Both, File::from(source), sender.clone());
+            }
+        }
+        let mut child = command.stdin(Stdio::null()).process_group(0).spawn()?;
+        // It holds the pipe open, whose end is to be seen.
+        drop(command);
+        let group = Pid::from_child(&child);
         if let Some(stdout) = child.stdout.take() {
             forward(Stream::Out, stdout, sender.clone());
         }
@@ -102,6 +121,11 @@ impl Running {
                 None
             }
         }
+    }
+
+    /// Whether all output was read, and nobody is left who could write more.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.ended
     }
 
     /// The exit status, once the program has ended.
@@ -137,6 +161,12 @@ impl Running {
         self.look_at_helpers();
         self.signal(Signal::TERM);
         self.wait_until_gone(GRACE);
+    }
+
+    /// Ends the program and all its helpers at once: for one that has nothing to tidy up.
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.wait_until_gone(HELPERS_GRACE);
     }
 
     /// Waits for helpers that outlive the program, ends those that stay, and removes what
@@ -241,10 +271,29 @@ mod tests {
     }
 
     #[test]
+    fn together_what_was_written_at_once_stays_so_and_in_order() {
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            "for i in $(seq 500); do echo a$i; printf 'b\nc' >&2; done",
+        ]);
+        let mut running =
+            Running::start(command, Output::Together, Path::new("/nonexistent")).unwrap();
+        let mut pieces = Vec::new();
+        while !running.is_drained() {
+            let chunk = running.next_chunk(Duration::from_secs(10));
+            pieces.extend(chunk.map(|chunk| String::from_utf8(chunk.bytes).unwrap()));
+        }
+        let expected = (1..=500).flat_map(|i| [format!("a{i}\n"), "b\nc".to_owned()]);
+        assert_eq!(pieces, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
     fn stopping_ends_the_whole_group() {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 600 & sleep 600"]);
-        let mut running = Running::start(command, Path::new("/nonexistent")).unwrap();
+        let mut running =
+            Running::start(command, Output::Apart, Path::new("/nonexistent")).unwrap();
         while members(running.group).len() < 2 {
             thread::sleep(Duration::from_millis(10));
         }

@@ -21,13 +21,14 @@ use crate::options::{
     Settings,
 };
 use crate::outcome::{Conversion, Inspection, Outcome};
-use crate::output::Reader;
+use crate::output::{Reader, is_bar};
 use crate::outputs::Outputs;
 use crate::patterns::classify;
 use crate::plain::Plain;
 use crate::preflight::require;
-use crate::process::{CancelToken, Running};
+use crate::process::{CancelToken, Output, Running};
 use crate::scratch::{Scratch, cache_dir};
+use crate::secrets::masked;
 use crate::source;
 use crate::tools::{Environment, Kind, Tools};
 use crate::watchdog::Watchdog;
@@ -189,14 +190,11 @@ fn collect(
 
 /// Exit status 0 is not enough: without drivers the guest is left on emulated devices.
 fn with_drivers(outcome: Outcome, settings: &Settings) -> Result<Outcome, ConvertError> {
-    if outcome.virtio != Some(false) || settings.drivers_follow {
+    if !outcome.windows_lacks_drivers() || settings.drivers_follow {
         return Ok(outcome);
     }
-    let warning = outcome
-        .warnings
-        .iter()
-        .find(|warning| warning.contains("virtio drivers"));
-    let detail = warning
+    let detail = outcome
+        .driver_warning()
         .and_then(|text| text.lines().next())
         .unwrap_or_default();
     Err(ConvertError::new(ErrorKind::NoVirtioDrivers, detail).with_log(&settings.log))
@@ -249,27 +247,26 @@ impl<'a> Job<'a> {
             Protocol::Machine => {
                 require(&tools.env, kind)?;
                 let input = source::check(input, &tools.env)?;
-                (input, Capabilities::probe(program, &tools.env)?)
+                let found = Capabilities::probe(program, &tools.env, cancel)?;
+                if !found.has_input(input.mode()) {
+                    return Err(ConvertError::new(
+                        ErrorKind::BadOption,
+                        format!(
+                            "{} {} has no input mode {}",
+                            kind.program_name(),
+                            found.version.text,
+                            input.mode()
+                        ),
+                    ));
+                }
+                (input, found)
             }
+            // If it lacks the mode, it says so itself.
             Protocol::Plain => {
-                let found = Capabilities::probe(program, &tools.env).unwrap_or_else(|error| {
-                    tracing::warn!("{error}; taking it for a current one");
-                    Capabilities::assumed()
-                });
+                let found = Capabilities::guess(program, &tools.env, cancel)?;
                 (input.clone(), found)
             }
         };
-        if !capabilities.has_input(input.mode()) {
-            return Err(ConvertError::new(
-                ErrorKind::BadOption,
-                format!(
-                    "{} {} has no input mode {}",
-                    kind.program_name(),
-                    capabilities.version.text,
-                    input.mode()
-                ),
-            ));
-        }
         let echo = settings.protocol == Protocol::Plain;
         let log = Log::create(&settings.log, echo).map_err(|error| {
             io_error(
@@ -341,7 +338,7 @@ impl<'a> Job<'a> {
         let scratch = Scratch::create(self.settings.tmpdir.as_deref(), self.env)
             .map_err(|error| failed(error, "making a temporary directory"))?;
         let line = build(&self.capabilities, &scratch)?;
-        for text in &line.ignored {
+        for text in &line.remarks {
             self.note(text);
             observer(Event::Info(text.clone()));
         }
@@ -360,7 +357,11 @@ impl<'a> Job<'a> {
         }
         self.note(&format!("running {}", described(&command, self.env)));
         self.log.announce(self.kind.program_name(), &line.args);
-        let mut running = Running::start(command, &scratch.sockets())
+        let output = match self.settings.protocol {
+            Protocol::Machine => Output::Apart,
+            Protocol::Plain => Output::Together,
+        };
+        let mut running = Running::start(command, output, &scratch.sockets())
             .map_err(|error| failed(error, &format!("starting {}", self.program.display())))?;
         let mut reader = Reader::default();
         let start = Instant::now();
@@ -410,8 +411,10 @@ impl<'a> Job<'a> {
         let mut watchdog = Watchdog::new(self.settings.launch_limit);
         let mut helpers_seen = start;
         let (mut out, mut err) = (Lines::default(), Lines::default());
-        let mut plain = (self.settings.protocol == Protocol::Plain)
-            .then(|| Plain::new(self.kind.program_name()));
+        let (mut plain, errors) = match self.settings.protocol {
+            Protocol::Machine => (None, Stream::Err),
+            Protocol::Plain => (Some(Plain::new(self.kind.program_name())), Stream::Both),
+        };
         loop {
             let status = running.try_wait()?;
             let chunk = running.next_chunk(TICK);
@@ -428,30 +431,42 @@ impl<'a> Job<'a> {
             let log = &mut self.log;
             let mut written = Ok(());
             let mut events = Vec::new();
-            let mut take = |stream: Stream, line: &[u8], log: &mut Log| {
-                let text = String::from_utf8_lossy(line);
-                if let Some(plain) = &mut plain {
-                    for message in plain.line(stream, &text) {
-                        events.extend(reader.message(&message, start.elapsed()));
-                    }
-                }
-                if stream == Stream::Err {
+            // `begun`: how much of the line was written before the rest.
+            let mut take = |stream: Stream, line: &[u8], begun: usize, log: &mut Log| {
+                let (before, last) = line.split_at(begun);
+                let last = String::from_utf8_lossy(last);
+                let text = String::from_utf8_lossy(before) + &*last;
+                if stream != Stream::Out {
                     events.extend(reader.stderr_line(&text));
+                }
+                let messages = plain.as_mut().map(|plain| plain.line(&text, &last));
+                for message in messages.into_iter().flatten() {
+                    events.extend(reader.message(&message, start.elapsed()));
                 }
                 log.line(stream, line)
             };
             match chunk {
                 Some(chunk) => {
                     let lines = match chunk.stream {
-                        Stream::Err => &mut err,
-                        _ => &mut out,
+                        Stream::Out => &mut out,
+                        _ => &mut err,
                     };
-                    lines.push(&chunk.bytes, |line| written = take(chunk.stream, line, log));
+                    // The last of a disk would become part of the announcement of the next.
+                    if is_bar(lines.rest()) {
+                        lines.finish(|line| written = take(chunk.stream, line, 0, log));
+                    }
+                    let mut begun = lines.rest().len();
+                    lines.push(&chunk.bytes, |line| {
+                        written = take(chunk.stream, line, std::mem::take(&mut begun), log);
+                    });
+                    if let Some(message) = plain.as_mut().and_then(Plain::end) {
+                        events.extend(reader.message(&message, start.elapsed()));
+                    }
                 }
                 None if status.is_some() => {
-                    err.finish(|line| written = take(Stream::Err, line, log));
-                    out.finish(|line| written = take(Stream::Out, line, log));
-                    for message in plain.iter_mut().flat_map(Plain::finish) {
+                    err.finish(|line| written = take(errors, line, 0, log));
+                    out.finish(|line| written = take(Stream::Out, line, 0, log));
+                    if let Some(message) = plain.as_mut().and_then(Plain::end) {
                         events.extend(reader.message(&message, start.elapsed()));
                     }
                 }
@@ -532,7 +547,7 @@ struct Attempt {
     outcome: Outcome,
 }
 
-/// The command line, and of its variables those that are not as refit found them: the others may
+/// The command line without its secrets, and of its variables those that are not as refit found them: the others may
 /// hold secrets, and the log is handed on.
 fn described(command: &Command, env: &Environment) -> String {
     let variables = command
@@ -547,7 +562,7 @@ fn described(command: &Command, env: &Environment) -> String {
         [command.get_program()]
             .into_iter()
             .chain(command.get_args())
-            .map(|word| format!("{word:?}")),
+            .map(|word| format!("{:?}", masked(&word.to_string_lossy()))),
     );
     words.join(" ")
 }
@@ -569,6 +584,84 @@ fn force_tcg(env: &Environment) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Root;
+    use crate::tools::Program;
+
+    /// What becomes of a conversion by a script that answers `tokens` when it is asked what it can do.
+    fn plainly(
+        tokens: &str,
+        script: &str,
+        set: impl FnOnce(&mut KubevirtOptions),
+    ) -> (Result<Outcome, ConvertError>, Vec<Event>) {
+        let dir = tempfile::tempdir().unwrap();
+        let answers =
+            format!("case $1 in --machine-readable) echo '{tokens}'; exit;; --*) exit;; esac");
+        let program = Program::script(dir.path(), &format!("{answers}\n{script}"));
+        let env = Environment::current().with("REFIT_VIRT_V2V", program.path);
+        let mut settings = Settings::new(dir.path().join("log"));
+        settings.protocol = Protocol::Plain;
+        settings.root = Root::First;
+        settings.tmpdir = Some(dir.path().to_owned());
+        let mut options = KubevirtOptions {
+            input: Input::Ova("/ova/a.ova".into()),
+            out_dir: dir.path().to_owned(),
+            name: "web1".to_owned(),
+            names_output: true,
+            settings,
+        };
+        set(&mut options);
+        let mut events = Vec::new();
+        let cancel = CancelToken::default();
+        let mut observe = |event| events.push(event);
+        let result = run_kubevirt(&Tools::find(&env), &options, &mut observe, &cancel);
+        (result, events)
+    }
+
+    #[test]
+    fn a_missing_token_is_virt_v2vs_own_business() {
+        let (result, _) = plainly("input:disk", "exit 0", |_| {});
+        assert!(result.is_ok(), "{result:?}");
+    }
+
+    #[test]
+    fn whatever_the_stream_everything_is_read_in_order() {
+        let (result, events) = plainly(
+            "",
+            r"
+            echo '[   1.0] Copying disk 1/2 (raw)'
+            printf '▝  40%% [**---]\r' >&2
+            printf '▝  95%% [****-]' >&2
+            printf '▝  96%% [****-]Copying disk 2/2\n'
+            printf '▝  70%% [***--]\r'
+            printf 'virt-v2v: warning: of two\nlines\n'
+            echo 'no part of it' >&2
+            echo '[   9] Finishing off'",
+            |_| {},
+        );
+        assert_eq!(result.unwrap().warnings, ["of two lines"]);
+        let said: Vec<String> = events
+            .iter()
+            .map(|event| match event {
+                Event::Phase { phase, disk, .. } => format!("{} {disk:?}", phase.id()),
+                Event::Copy { disk, percent, .. } => format!("{disk}: {percent}"),
+                Event::Warning(text) => text.clone(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "copy Some((1, 2))",
+                "1: 40",
+                "1: 95",
+                "1: 96",
+                "copy Some((2, 2))",
+                "2: 70",
+                "of two lines",
+                "finish None",
+            ]
+        );
+    }
 
     #[test]
     fn the_log_shows_only_variables_that_refit_sets() {
@@ -576,11 +669,12 @@ mod tests {
             .with("TOKEN", "geheim")
             .with("TMPDIR", "/t");
         let mut command = Command::new("virt-v2v");
-        command.arg("-v").env_clear().envs(env.iter());
+        command.args(["-v", "--root-password=password:geheim"]);
+        command.env_clear().envs(env.iter());
         command.env("LC_ALL", "C.UTF-8").env("TMPDIR", "/scratch");
         assert_eq!(
             described(&command, &env),
-            r#"LC_ALL="C.UTF-8" TMPDIR="/scratch" "virt-v2v" "-v""#
+            r#"LC_ALL="C.UTF-8" TMPDIR="/scratch" "virt-v2v" "-v" "--root-password=password:***""#
         );
     }
 

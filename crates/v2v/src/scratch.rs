@@ -6,9 +6,9 @@
 //!
 //! Other users may pass through but see nothing: libvirt runs qemu as a user of its own.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -34,13 +34,7 @@ impl Scratch {
     /// Makes the directory in `parent`, else where virt-v2v itself would put its temporary files,
     /// and removes what killed runs have left there.
     pub(crate) fn create(parent: Option<&Path>, env: &Environment) -> io::Result<Self> {
-        let parent = parent.map_or_else(
-            || {
-                let variable = env.get("VIRT_V2V_TMPDIR").or_else(|| env.get("TMPDIR"));
-                variable.map_or_else(|| PathBuf::from(DEFAULT_TMPDIR), PathBuf::from)
-            },
-            Path::to_path_buf,
-        );
+        let parent = parent.map_or_else(|| named(env), Path::to_path_buf);
         let parent = std::path::absolute(parent)?;
         remove_abandoned(&parent);
         let dir = tempfile::Builder::new()
@@ -83,10 +77,33 @@ impl Scratch {
     }
 }
 
+/// Where virt-v2v itself would put its temporary files. What is named but not there is made; if it cannot be, a
+/// conversion is not lost for it.
+fn named(env: &Environment) -> PathBuf {
+    let Some(named) = env.get("VIRT_V2V_TMPDIR").or_else(|| env.get("TMPDIR")) else {
+        return PathBuf::from(DEFAULT_TMPDIR);
+    };
+    let named = PathBuf::from(named);
+    if named.is_dir() {
+        return named;
+    }
+    match DirBuilder::new().recursive(true).mode(0o700).create(&named) {
+        Ok(()) => named,
+        Err(error) => {
+            tracing::warn!(
+                "TMPDIR {}: {error}; temporary files go to {DEFAULT_TMPDIR}",
+                named.display()
+            );
+            PathBuf::from(DEFAULT_TMPDIR)
+        }
+    }
+}
+
 /// Where libguestfs keeps its appliance (guestfs(3), `LIBGUESTFS_CACHEDIR`), given that `TMPDIR`
 /// is about to be changed for it.
 pub(crate) fn cache_dir(env: &Environment) -> PathBuf {
-    let variable = env.get("LIBGUESTFS_CACHEDIR").or_else(|| env.get("TMPDIR"));
+    let tmpdir = || env.get("TMPDIR").filter(|dir| Path::new(dir).is_dir());
+    let variable = env.get("LIBGUESTFS_CACHEDIR").or_else(tmpdir);
     variable.map_or_else(|| PathBuf::from(DEFAULT_TMPDIR), PathBuf::from)
 }
 
@@ -155,11 +172,32 @@ mod tests {
     }
 
     #[test]
+    fn a_tmpdir_that_is_not_there_is_made_or_done_without() {
+        let dir = tempfile::tempdir().unwrap();
+        let new = dir.path().join("a/b");
+        let env = Environment::default().with("TMPDIR", &new);
+        let scratch = Scratch::create(None, &env).unwrap();
+        assert!(scratch.tmp().starts_with(&new));
+        let mode = new.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o700);
+        assert_eq!(cache_dir(&env), new);
+
+        let file = dir.path().join("file");
+        File::create(&file).unwrap();
+        for no_directory in [file.join("x"), file] {
+            let env = Environment::default().with("TMPDIR", no_directory);
+            let scratch = Scratch::create(None, &env).unwrap();
+            assert!(scratch.tmp().starts_with(DEFAULT_TMPDIR));
+            assert_eq!(cache_dir(&env), Path::new(DEFAULT_TMPDIR));
+        }
+    }
+
+    #[test]
     fn the_appliance_cache_stays() {
         let env = Environment::default();
         assert_eq!(cache_dir(&env), Path::new("/var/tmp"));
-        let env = env.with("TMPDIR", "/t");
-        assert_eq!(cache_dir(&env), Path::new("/t"));
+        let env = env.with("TMPDIR", "/");
+        assert_eq!(cache_dir(&env), Path::new("/"));
         assert_eq!(
             cache_dir(&env.with("LIBGUESTFS_CACHEDIR", "/c")),
             Path::new("/c")

@@ -96,6 +96,25 @@ pub struct Program {
     pub path: PathBuf,
 }
 
+#[cfg(test)]
+impl Program {
+    /// A shell script that stands for virt-v2v, in `dir`. A child writes it: a test beside this one that starts a program
+    /// meanwhile would hold the file open, and the kernel starts nothing that is being written.
+    pub(crate) fn script(dir: &Path, text: &str) -> Self {
+        let path = dir.join("virt-v2v");
+        let status = std::process::Command::new("sh")
+            .args([
+                "-ec",
+                r#"printf '#!/bin/sh\n%s\n' "$1" > "$0"; chmod +x "$0""#,
+            ])
+            .args([path.as_os_str(), text.as_ref()])
+            .status();
+        assert!(status.unwrap().success());
+        let kind = Kind::Convert;
+        Self { kind, path }
+    }
+}
+
 /// The programs that are installed, and the environment that they are run with.
 #[derive(Debug, Clone)]
 pub struct Tools {

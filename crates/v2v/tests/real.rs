@@ -114,7 +114,12 @@ fn probe_what_is_installed() {
     let env = Environment::current();
     let tools = Tools::find(&env);
     for kind in [Kind::Convert, Kind::InPlace, Kind::Inspector] {
-        let found = Capabilities::probe(tools.get(kind).unwrap(), &Environment::current()).unwrap();
+        let found = Capabilities::probe(
+            tools.get(kind).unwrap(),
+            &Environment::current(),
+            &CancelToken::default(),
+        )
+        .unwrap();
         assert!(found.version.at_least(2, 0, 0), "{found:?}");
         for mode in ["disk", "ova", "vmx", "libvirtxml"] {
             assert!(found.has_input(mode), "{kind:?} {mode}");

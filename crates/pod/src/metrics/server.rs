@@ -15,7 +15,7 @@ use crate::http::{self, Answer};
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Serves `/metrics` on a thread of its own until it is dropped; then the port is free again, which tells a
-/// controller that nothing is being copied.
+/// controller that there is no more to hear.
 #[derive(Debug)]
 pub struct MetricsServer {
     address: SocketAddr,

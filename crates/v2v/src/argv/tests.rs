@@ -7,8 +7,8 @@ fn scratch() -> (tempfile::TempDir, Scratch) {
     (parent, scratch)
 }
 
-fn version(text: &str, help: &str) -> Capabilities {
-    Capabilities::parse(&format!("virt-v2v {text}"), "", help).unwrap()
+fn version(text: &str, options: &[&str]) -> Capabilities {
+    Capabilities::with_options(text, &["output:local"], options)
 }
 
 fn words(line: &CommandLine) -> Vec<String> {
@@ -29,7 +29,7 @@ fn a_plain_conversion() {
         format: None,
     };
     let options = ConvertOptions::new(input, "/out".into(), "web1");
-    let line = convert(&options, &version("2.2.0", ""), &scratch).unwrap();
+    let line = convert(&options, &version("2.2.0", &[]), &scratch).unwrap();
     assert_eq!(
         words(&line),
         [
@@ -66,7 +66,7 @@ fn secrets_go_to_files() {
         "all:clevis".parse().unwrap(),
         "all:file:/k".parse().unwrap(),
     ];
-    let line = convert(&options, &version("2.6.0", ""), &scratch).unwrap();
+    let line = convert(&options, &version("2.6.0", &[]), &scratch).unwrap();
     let words = words(&line);
     assert!(!words.iter().any(|word| word.contains("geheim")));
     let path = words[15].strip_prefix("/dev/sda2:file:").unwrap();
@@ -74,7 +74,7 @@ fn secrets_go_to_files() {
     assert_eq!(words[17], "all:clevis");
     assert_eq!(words[19], "all:file:/k");
     let (_other, scratch) = self::scratch();
-    let error = convert(&options, &version("2.2.0", ""), &scratch).unwrap_err();
+    let error = convert(&options, &version("2.2.0", &[]), &scratch).unwrap_err();
     assert_eq!(error.kind, ErrorKind::BadOption);
 }
 
@@ -108,8 +108,17 @@ fn options_follow_capabilities() {
         to: "br1".into(),
     }];
     options.settings.extra_args = vec!["--x".into()];
-    let help = "  --parallel <N>\n  --smp <N>\n  -m, --memsize <MB>\n  --no-fstrim \n  --block-driver <d>\n";
-    let line = convert(&options, &version("2.12.0", help), &scratch).unwrap();
+    let current = version(
+        "2.12.0",
+        &[
+            "--parallel",
+            "--smp",
+            "--memsize",
+            "--no-fstrim",
+            "--block-driver",
+        ],
+    );
+    let line = convert(&options, &current, &scratch).unwrap();
     assert_eq!(
         words(&line).join(" "),
         "-v -x -o local -os /out -of qcow2 -on g --parallel 2 -i disk -if raw --root /dev/sda2 \
@@ -117,11 +126,11 @@ fn options_follow_capabilities() {
          --network default --bridge VM Network:br1 --no-fstrim --x /d"
     );
     options.settings.block_driver = Some(BlockDriver::VirtioBlk);
-    let line = convert(&options, &version("2.2.0", ""), &scratch).unwrap();
-    assert_eq!(line.ignored.len(), 3, "{:?}", line.ignored);
+    let line = convert(&options, &version("2.2.0", &[]), &scratch).unwrap();
+    assert_eq!(line.remarks.len(), 3, "{:?}", line.remarks);
     assert!(!words(&line).contains(&"--block-driver".to_owned()));
     options.settings.block_driver = Some(BlockDriver::VirtioScsi);
-    assert!(convert(&options, &version("2.2.0", ""), &scratch).is_err());
+    assert!(convert(&options, &version("2.2.0", &[]), &scratch).is_err());
 }
 
 #[test]
@@ -133,20 +142,20 @@ fn in_place_and_inspector() {
         output_xml: None,
         settings: settings.clone(),
     };
-    let line = in_place(&options, &version("2.2.0", ""), &scratch).unwrap();
+    let line = in_place(&options, &version("2.2.0", &[]), &scratch).unwrap();
     assert_eq!(
         words(&line).join(" "),
         "-v -x -i libvirtxml --root single /g.xml"
     );
     options.output_xml = Some("/o.xml".into());
-    assert!(in_place(&options, &version("2.2.0", ""), &scratch).is_err());
-    assert!(in_place(&options, &version("2.10.0", "  -O <file>\n"), &scratch).is_ok());
+    assert!(in_place(&options, &version("2.2.0", &[]), &scratch).is_err());
+    assert!(in_place(&options, &version("2.10.0", &["-O"]), &scratch).is_ok());
     let options = InspectorOptions {
         input: Input::Vmx("/g.vmx".into()),
         output_xml: Some("/o.xml".into()),
         settings,
     };
-    let line = inspector(&options, &version("2.2.0", ""), &scratch).unwrap();
+    let line = inspector(&options, &version("2.2.0", &[]), &scratch).unwrap();
     assert_eq!(
         words(&line).join(" "),
         "-v -x -i vmx -O /o.xml --root single /g.vmx"
@@ -155,8 +164,78 @@ fn in_place_and_inspector() {
 
 #[test]
 fn names_that_are_not_file_names() {
-    for name in ["", "a/b", "../x", ".", "-q", "a\nb", &"x".repeat(201)] {
-        assert!(check_name(name).is_err(), "{name:?}");
+    let unhandy = ["../x", ".", "-q", ".x", "a\nb", &"x".repeat(201)];
+    for name in ["", "a/b", "a\0b"].into_iter().chain(unhandy) {
+        assert!(check_name(name, Protocol::Machine).is_err(), "{name:?}");
+        let is_impossible = name.is_empty() || name.contains(['/', '\0']);
+        assert_eq!(
+            check_name(name, Protocol::Plain).is_err(),
+            is_impossible,
+            "{name:?}"
+        );
     }
-    assert!(check_name("Web 1 (alt)").is_ok());
+    assert!(check_name("Web 1 (alt)", Protocol::Machine).is_ok());
+}
+
+/// Onto disks, with the pod's protocol.
+fn promised() -> KubevirtOptions {
+    let mut settings = Settings::new("/log".into());
+    settings.protocol = Protocol::Plain;
+    settings.root = Root::First;
+    KubevirtOptions {
+        input: Input::Ova("/a.ova".into()),
+        out_dir: "/out".into(),
+        name: "-web".into(),
+        names_output: true,
+        settings,
+    }
+}
+
+#[test]
+fn what_was_promised_is_passed_on() {
+    let mut options = promised();
+    options.settings.root = Root::Device("sdb".into());
+    options.settings.keys = vec!["all:file:/k".parse().unwrap()];
+    let (_parent, scratch) = scratch();
+    let line = kubevirt(&options, &version("2.2.0", &[]), &scratch).unwrap();
+    assert_eq!(
+        line.args.join(" ".as_ref()),
+        "-v -x -o local -os /out -of raw -on -web -i ova --root sdb --key all:file:/k /a.ova"
+    );
+    assert!(line.remarks[0].contains("--key all"), "{:?}", line.remarks);
+    let line = kubevirt(&options, &version("2.4.0", &[]), &scratch).unwrap();
+    assert!(line.remarks.is_empty());
+}
+
+#[test]
+fn a_key_among_extra_arguments_goes_to_a_file() {
+    let mut options = promised();
+    let args = [
+        "--key",
+        "all:key:geheim",
+        "-key=/dev/sda2:key:ge:heim",
+        "--key",
+        "all:file:k",
+        "--write",
+        "/x:key:y",
+        "--key=all:clevis",
+    ];
+    options.settings.extra_args = args.map(OsString::from).to_vec();
+    let (_parent, scratch) = scratch();
+    let line = kubevirt(&options, &version("2.4.0", &[]), &scratch).unwrap();
+    let words: Vec<&str> = line.args.iter().map(|arg| arg.to_str().unwrap()).collect();
+    let [.., first, value, second, a, b, c, d, e, _] = words[..] else {
+        panic!("{words:?}");
+    };
+    assert_eq!(
+        [first, a, b, c, d, e],
+        [args[0], args[3], args[4], args[5], args[6], args[7]]
+    );
+    for (word, start, secret) in [
+        (value, "all:file:", "geheim"),
+        (second, "-key=/dev/sda2:file:", "ge:heim"),
+    ] {
+        let path = word.strip_prefix(start).unwrap();
+        assert_eq!(std::fs::read_to_string(path).unwrap(), secret);
+    }
 }
