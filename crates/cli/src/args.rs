@@ -190,7 +190,7 @@ pub struct GuestArgs {
 }
 
 /// How the guest is opened.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Args)]
 pub struct OpenArgs {
     /// Which operating system, if there are several: its root device, such as /dev/sda2
     #[arg(long, value_name = "DEV", value_parser = root_device)]

@@ -59,10 +59,6 @@ impl FromStr for Key {
 
     /// A key file's final newline is not part of the passphrase, as for virt-v2v.
     fn from_str(text: &str) -> anyhow::Result<Self> {
-        ensure!(
-            !Self::is_clevis(text),
-            "--key {text} needs the guest's network key server: only `refit convert` can use it, through virt-v2v"
-        );
         let mut parts = text.splitn(3, ':');
         let (id, kind, value) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
         ensure!(

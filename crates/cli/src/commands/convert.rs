@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use refit_convert::{Choice, Conversion, Options, Stage};
-use refit_engine::{Job, Key, disks};
+use refit_engine::{Job, disks};
 use refit_v2v::{
     BlockDriver, CancelToken, ConvertError, ConvertOptions, Environment, Event, Input,
     ParseKeyError, Phase, Root, Tools,
@@ -14,7 +14,7 @@ use refit_v2v::{
 
 use super::ova::answers;
 use super::{guest, plan, request};
-use crate::args::{ConvertArgs, Engine, InputKind, OpenArgs, OutputFormat, VirtioBus};
+use crate::args::{ConvertArgs, Engine, InputKind, OutputFormat, VirtioBus};
 use crate::catalogue::Catalogue;
 use crate::interrupt::Interrupt;
 use crate::output::{Exit, Output, UsageError};
@@ -54,7 +54,6 @@ pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow
     let token = cancel.clone();
     interrupt.on_raise(move || token.cancel());
     let progress = Progress::new();
-    let open = session_args(&args.open, &progress);
     let disks = disks::Options {
         image: disks::ImageOptions {
             allow_outside: args.allow_outside,
@@ -65,7 +64,7 @@ pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow
     // The disks that are committed to are this run's own: stopping in the middle of it harms nobody.
     if refit_convert::is_collection(&options.v2v.input, &options.appliance)? {
         collection::check(args)?;
-        let converted = guest::with_settings(&open, disks, false, interrupt, |settings| {
+        let converted = guest::with_settings(&args.open, disks, false, interrupt, |settings| {
             refit_convert::convert_collection(
                 &options, &tools, settings, &cancel, &advise, &mut shown,
             )
@@ -73,7 +72,7 @@ pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow
         progress.finish();
         return collection::end(&converted, &args.input, output, interrupt);
     }
-    let conversion = guest::with_settings(&open, disks, false, interrupt, |settings| {
+    let conversion = guest::with_settings(&args.open, disks, false, interrupt, |settings| {
         refit_convert::convert(&options, &tools, settings, &cancel, &mut shown)
     })?
     .map_err(advise)?;
@@ -84,19 +83,6 @@ pub fn run(args: &ConvertArgs, output: &Output, interrupt: &Interrupt) -> anyhow
     } else {
         Exit::Done
     })
-}
-
-/// How the fixups' session opens the guest: without the keys that virt-v2v alone can use.
-fn session_args(open: &OpenArgs, progress: &Progress) -> OpenArgs {
-    let mut open = open.clone();
-    let (clevis, keys): (Vec<_>, _) = open.key.into_iter().partition(|key| Key::is_clevis(key));
-    if !clevis.is_empty() {
-        progress.note(
-            "--key ID:clevis is for virt-v2v alone: volumes that no other key opens stay closed for the fixups",
-        );
-    }
-    open.key = keys;
-    open
 }
 
 fn v2v_options(args: &ConvertArgs) -> anyhow::Result<ConvertOptions> {
