@@ -13,6 +13,8 @@ umask 077
 STATE=${REFIT_OVF_ENV_STATE:-/var/lib/refit/ovf-env}
 DMI=${REFIT_OVF_ENV_DMI:-/sys/class/dmi/id/sys_vendor}
 MEDIUM=${REFIT_OVF_ENV_MEDIUM:-}
+# What refit has left in the guest itself. A medium comes before it: whoever attaches one means it.
+KEPT=${REFIT_OVF_ENV_KEPT:-/etc/refit/ovf-env}
 
 NAME=${0##*/}
 
@@ -94,10 +96,11 @@ read_any() {
 # Prints the environment document, or the other settings.
 medium() {
     if [ -n "$MEDIUM" ]; then
-        document_in "$MEDIUM"
+        document_in "$MEDIUM" || document_in "$KEPT"
         return
     fi
     read_any && return 0
+    document_in "$KEPT" && return 0
     # Early at boot the CD-ROM may still be on its way.
     command -v udevadm >/dev/null 2>&1 || return 1
     udevadm settle --timeout=10 >/dev/null 2>&1

@@ -4,6 +4,7 @@
 
 mod backdoor;
 mod consumers;
+mod files;
 mod places;
 
 use std::sync::LazyLock;
@@ -53,10 +54,15 @@ impl Fixup for OvfEnv {
             ])
         }));
         let advice = direct.iter().map(|reader| reader.advice());
-        let (verdict, warnings) = if !consumers.is_empty() {
+        let told = request.ovf_environment.as_ref();
+        let files = told.map_or_else(
+            || Ok(Vec::new()),
+            |told| files::wanted(guest, told, !consumers.is_empty()),
+        )?;
+        let (verdict, warnings) = if !(consumers.is_empty() && files.is_empty()) {
             let places = Places::find(guest, &consumers)?;
             let warnings = places.warnings.iter().cloned().chain(advice).collect();
-            (verdict(guest, &places)?, warnings)
+            (verdict(guest, &places, &consumers, files)?, warnings)
         } else if direct.is_empty() {
             let reason = "nothing was found that asks VMware Tools for settings".to_owned();
             (Verdict::NotApplicable { reason }, Vec::new())
@@ -83,10 +89,17 @@ fn asks(consumer: &Consumer) -> Evidence {
     ])
 }
 
-fn verdict(guest: &Guest<'_>, places: &Places) -> anyhow::Result<Verdict> {
-    let mut changes = Vec::new();
-    let same = guest.read(PROGRAM)?.as_deref() == Some(SCRIPT)
-        && guest.stat(PROGRAM)?.is_some_and(|stat| stat.mode == 0o755);
+fn verdict(
+    guest: &Guest<'_>,
+    places: &Places,
+    consumers: &[Consumer],
+    files: Vec<Change>,
+) -> anyhow::Result<Verdict> {
+    let mut changes = files::different(guest, files)?;
+    let tells = !changes.is_empty();
+    let same = consumers.is_empty()
+        || guest.read(PROGRAM)?.as_deref() == Some(SCRIPT)
+            && guest.stat(PROGRAM)?.is_some_and(|stat| stat.mode == 0o755);
     if !same {
         changes.push(Change::Write {
             path: PROGRAM.into(),
@@ -106,11 +119,19 @@ fn verdict(guest: &Guest<'_>, places: &Places) -> anyhow::Result<Verdict> {
         .collect();
     let all = all.join(", ");
     Ok(if changes.is_empty() {
-        let reason = format!("a stand-in answers at {all}");
+        let reason = match consumers {
+            [] => "the OVF environment is in the guest".to_owned(),
+            _ => format!("a stand-in answers at {all}"),
+        };
         Verdict::Fine { reason }
     } else {
-        let reason =
+        let stand_in =
             format!("a stand-in for VMware Tools answers from the OVF environment, at {all}");
+        let reason = match (consumers, tells) {
+            ([], _) => "the OVF environment is kept in the guest, for cloud-init".to_owned(),
+            (_, true) => format!("{stand_in}; it is kept in the guest"),
+            (_, false) => stand_in,
+        };
         Verdict::Change { reason, changes }
     })
 }

@@ -53,6 +53,7 @@ impl Machine {
             .args(arguments)
             .env("REFIT_OVF_ENV_STATE", self.path("state"))
             .env("REFIT_OVF_ENV_MEDIUM", self.path("medium"))
+            .env("REFIT_OVF_ENV_KEPT", self.path("kept"))
             .env("REFIT_OVF_ENV_DMI", "/dev/null")
             .output()
             .unwrap();
@@ -75,6 +76,24 @@ fn answered(text: &str) -> (i32, String, String) {
 
 fn missing() -> (i32, String, String) {
     (1, String::new(), "No value found\n".to_owned())
+}
+
+#[test]
+fn what_is_kept_in_the_guest_answers_where_there_is_no_medium() {
+    for shell in SHELLS {
+        let machine = Machine::new(shell);
+        let kept = machine.path("kept");
+        fs::create_dir(&kept).unwrap();
+        fs::write(
+            kept.join("ovf-env.xml"),
+            DOCUMENT.replace("web1", "kept-here"),
+        )
+        .unwrap();
+        assert_eq!(machine.get("guestinfo.hostname"), answered("web1\n"));
+        fs::remove_file(machine.path("medium/ovf-env.xml")).unwrap();
+        assert_eq!(machine.get("guestinfo.hostname"), answered("kept-here\n"));
+        assert_eq!(machine.get("guestinfo.nothing"), missing());
+    }
 }
 
 const SHELLS: [&[&str]; 3] = [&["sh"], &["bash"], &["busybox", "sh"]];

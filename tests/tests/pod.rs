@@ -171,23 +171,32 @@ fn assert_nothing_left(pod: &Pod) {
     }
 }
 
-/// virt-v2v writes through the link into the volume, and the controller sees it copy.
+/// virt-v2v writes through the link into the volume, and the controller sees it copy. Nobody attaches a medium in a
+/// cluster: what the appliance is to know of its deployment is in its guest.
 #[test]
-fn an_ova_is_copied() {
+fn an_ova_is_copied_and_configures_itself() {
     let mut spec = PodSpec::new().unwrap();
     let target = spec.disk(0).unwrap();
-    let original = guest(&[]).unwrap();
+    let original = guest(&["--kernel", "cloud-amd64", "--consumers", "all"]).unwrap();
     blank(&target, fs::metadata(original.disk()).unwrap().len() >> 20);
     let ova = spec.path().join("web1.ova");
     must(
         Command::new(root().join("tests/guests/ova.sh"))
             .arg(original.disk())
             .arg(&ova)
-            .args(["--name", "Web_1"]),
+            .args(["--name", "Web_1", "--mac", MAC, "--products"])
+            .arg(root().join("tests/guests/appliance-products.xml")),
+    )
+    .unwrap();
+    let answers = spec.path().join("values.toml");
+    fs::write(
+        &answers,
+        "[properties]\n\"guestinfo.hostname\" = \"onboarded\"\n\"app.mode\" = \"large\"\n",
     )
     .unwrap();
     let before = sha256(&ova);
     spec.bind(&ova, "/ova/web1.ova")
+        .bind(&answers, "/mnt/ovf/values.toml")
         .env("V2V_source", "ova")
         .env("V2V_vmName", "Web_1")
         .env("V2V_NewName", "web-1")
@@ -209,7 +218,23 @@ fn an_ova_is_copied() {
     assert_eq!(report.status, 200);
     assert_eq!(sha256(&pod.path().join("web1.ova")), before);
     assert_nothing_left(&pod);
-    boot(&[pod.path().join("disk0/disk.img")]);
+    let booted = booted(
+        &[pod.path().join("disk0/disk.img")],
+        &[
+            "--nic",
+            MAC,
+            "--run",
+            "systemctl is-system-running --wait; cloud-init status --wait",
+            "--run",
+            "cat /root/from-vmtoolsd",
+            "--run",
+            "vmtoolsd --cmd 'info-get guestinfo.role'",
+        ],
+    );
+    assert_eq!(booted["hostname"], "onboarded", "{booted:#}");
+    let said = |index: usize| booted["commands"][index]["output"].as_str().unwrap();
+    assert!(said(1).contains("mode=large"), "{booted:#}");
+    assert!(said(2).contains("front & back"), "{booted:#}");
 }
 
 /// Each ends with 1, says why, and leaves every byte of the disk alone.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use ipnet::IpNet;
-use refit_engine::{BlockDevice, Hints, Mount, Nic, Parameter, Request};
+use refit_engine::{BlockDevice, Hints, Mount, Nic, OvfEnvironment, Parameter, Request};
 use serde::Deserialize;
 
 /// `params.toml`.
@@ -27,6 +27,15 @@ pub(crate) struct Params {
     set: BTreeMap<String, toml::Value>,
     /// Drivers for Windows guests, as `--virtio-win` gives them; relative to the case's folder.
     virtio_win: Option<PathBuf>,
+    /// What the guest is told without a medium.
+    ovf_environment: Option<Told>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Told {
+    document: String,
+    guestinfo: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -157,6 +166,11 @@ impl Params {
             nics: nics.collect::<Result<_>>()?,
             parameters: BTreeMap::from([(id.to_owned(), self.set.clone())]),
             virtio_win: self.virtio_win.as_ref().map(|path| folder.join(path)),
+            ovf_environment: self.ovf_environment.as_ref().map(|told| OvfEnvironment {
+                document: told.document.clone(),
+                has_properties: told.document.contains("Property "),
+                guestinfo: told.guestinfo.clone(),
+            }),
         })
     }
 }

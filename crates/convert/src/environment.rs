@@ -73,6 +73,34 @@ pub struct EnvironmentFiles {
     pub secret: Option<PathBuf>,
 }
 
+/// The NICs that the environment names.
+pub(crate) fn adapters(machine: &Machine) -> Vec<Adapter> {
+    let nics = machine.nics.iter().filter_map(|nic| {
+        Some(Adapter {
+            mac: nic.mac?,
+            network: nic.network.clone().unwrap_or_default(),
+        })
+    });
+    nics.collect()
+}
+
+/// The two documents, as they are on the medium.
+pub(crate) fn texts(adapters: &[Adapter], told: &Told) -> (String, Option<String>) {
+    (
+        env::document(&environment(adapters, told)),
+        env::guestinfo(&told.guestinfo),
+    )
+}
+
+fn environment<'t>(adapters: &'t [Adapter], told: &'t Told) -> Environment<'t> {
+    Environment {
+        platform: Platform::default(),
+        properties: &told.properties.properties,
+        adapters,
+        siblings: &told.properties.siblings,
+    }
+}
+
 /// Writes the environment of `machine`, which is the converted one, into the staging directory. `notes` takes what
 /// somebody should know.
 ///
@@ -86,23 +114,8 @@ pub(crate) fn write(
     kubevirt: &mut refit_kubevirt::Options,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<EnvironmentFiles> {
-    let adapters: Vec<Adapter> = machine
-        .nics
-        .iter()
-        .filter_map(|nic| {
-            Some(Adapter {
-                mac: nic.mac?,
-                network: nic.network.clone().unwrap_or_default(),
-            })
-        })
-        .collect();
-    let environment = Environment {
-        platform: Platform::default(),
-        properties: &told.properties.properties,
-        adapters: &adapters,
-        siblings: &told.properties.siblings,
-    };
-    let medium = Medium::new(&environment, &told.guestinfo)?;
+    let adapters = adapters(machine);
+    let medium = Medium::new(&environment(&adapters, told), &told.guestinfo)?;
     let iso = staging.final_path(ISO);
     PrivateFile::create(&staging.staged(&iso))?.finish(&medium.iso)?;
     let wanted = refit_kubevirt::Options {

@@ -4,11 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use refit_engine::OvfEnvironment;
 use refit_engine::disks::ImageOptions;
 use refit_machine::{Machine, libvirt};
 use refit_v2v::{CancelToken, Input};
 
-use crate::appliance::{Appliance, Reading, Selection};
+use crate::appliance::{Reading, Selection};
+use crate::environment;
 use crate::hardware::{self, Source};
 use crate::source::{self, SourceDisk};
 
@@ -50,11 +52,20 @@ impl Opened {
         remarks.map(String::as_str)
     }
 
-    /// Whether the guest is to be told something: the appliance has properties.
+    /// What the guest of an appliance is to know of its deployment; nothing if its description tells nothing. Holds
+    /// every secret among the answers.
     #[must_use]
-    pub fn is_told(&self) -> bool {
-        let appliance = self.source.appliance.as_ref();
-        appliance.is_some_and(Appliance::has_properties)
+    pub fn environment(&self) -> Option<OvfEnvironment> {
+        let appliance = self.source.appliance.as_ref()?;
+        let told = appliance.told.as_ref()?;
+        let machine = self.machine().cloned().unwrap_or_default();
+        let adapters = environment::adapters(&machine);
+        let (document, guestinfo) = environment::texts(&adapters, told);
+        Some(OvfEnvironment {
+            document,
+            has_properties: appliance.has_properties(),
+            guestinfo,
+        })
     }
 
     /// Why virt-v2v's own reader would not see the same machine; `None` if it would, or if this is no appliance.
@@ -150,19 +161,19 @@ mod tests {
     fn settings_alone_tell_a_guest_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.ovf");
-        let is_told = |product: &str| {
+        let has_properties = |product: &str| {
             let hardware = "<VirtualHardwareSection><ExtraConfig \
                 xmlns='http://www.vmware.com/schema/ovf' key='guestinfo.role' value='db'/>";
             let text = crate::appliance::tests::descriptor("x", &["a"])
                 .replace("<VirtualHardwareSection>", &format!("{product}{hardware}"));
             fs::write(&path, text).unwrap();
             let opened = Opened::read(&Input::Ova(path.clone()), &Selection::default()).unwrap();
-            let appliance = opened.source.appliance.as_ref().unwrap();
-            assert_eq!(appliance.told.as_ref().unwrap().guestinfo.len(), 1);
-            opened.is_told()
+            let environment = opened.environment().unwrap();
+            assert!(environment.guestinfo.unwrap().contains("guestinfo.role"));
+            environment.has_properties
         };
-        assert!(!is_told(""));
-        assert!(is_told(
+        assert!(!has_properties(""));
+        assert!(has_properties(
             "<ProductSection><Property key='ip' type='string' value='192.0.2.1'/></ProductSection>"
         ));
     }

@@ -137,6 +137,25 @@ pub struct Request {
     pub parameters: BTreeMap<String, BTreeMap<String, toml::Value>>,
     /// Drivers for Windows guests on this host: virtio-win's ISO, or a directory with its files.
     pub virtio_win: Option<PathBuf>,
+    /// What the guest is to know of its deployment, where nobody attaches a medium that tells it.
+    pub ovf_environment: Option<OvfEnvironment>,
+}
+
+/// What an appliance's guest is told at its deployment. It holds passwords as a rule.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OvfEnvironment {
+    /// The environment document (DSP0243, 9).
+    pub document: String,
+    /// Whether it has properties for this guest.
+    pub has_properties: bool,
+    /// What else it could ask VMware Tools for, in the form of the document.
+    pub guestinfo: Option<String>,
+}
+
+impl fmt::Debug for OvfEnvironment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OvfEnvironment").finish_non_exhaustive()
+    }
 }
 
 /// A fixup's answer.

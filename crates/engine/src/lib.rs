@@ -30,7 +30,8 @@ pub use apply::{Prepared, prepare};
 pub use change::{Change, InitramfsFile, sha256_hex};
 pub use facts::{BlockDevice, Facts, Hints, Kernel, Mount, Os, WindowsEsp, WindowsFacts};
 pub use fixup::{
-    Evidence, Fixup, Info, Parameter, ParameterType, Phase, Proposal, Request, Verdict,
+    Evidence, Fixup, Info, OvfEnvironment, Parameter, ParameterType, Phase, Proposal, Request,
+    Verdict,
 };
 pub use guest::{Guest, READ_LIMIT};
 pub use keys::Key;

@@ -18,15 +18,15 @@ use crate::{Metrics, MetricsServer, Source, refused};
 
 /// No file of answers is longer, in bytes.
 const MAX_ANSWERS: u64 = 4 << 20;
-/// Where what stands for the source is kept while it is read, in the working directory.
-const SCRATCH: &str = "source";
+/// Where what stands for the source is kept while it is read: whole disks, if they are compressed.
+const SCRATCH: &str = "refit-source";
 
 /// Converts.
 ///
 /// # Errors
 /// If virt-v2v fails, or a disk cannot be written. The target's disks are unfinished then; the source is as it was.
 pub(crate) fn convert(run: &mut Run<'_, '_>) -> anyhow::Result<Converted> {
-    let scratch = run.settings.paths.work_dir.join(SCRATCH);
+    let scratch = run.state_dir().join(SCRATCH);
     fs::create_dir_all(&scratch).with_context(|| format!("creating {}", scratch.display()))?;
     let result = with_scratch(run, &scratch);
     if let Err(error) = fs::remove_dir_all(&scratch) {
@@ -64,8 +64,15 @@ fn with_scratch(run: &mut Run<'_, '_>, scratch: &Path) -> anyhow::Result<Convert
         }
     }
     run.metrics.all_copied();
+    for disk in &run.disks {
+        ensure!(
+            disk.path.exists(),
+            "{}: virt-v2v wrote nothing to it; has the source fewer disks?",
+            disk.path.display()
+        );
+    }
     let nics = nics(converted.machine.as_ref());
-    let told = opened.as_ref().is_some_and(Opened::is_told);
+    let told = opened.as_ref().and_then(Opened::environment);
     let specs = run
         .disks
         .iter()
@@ -122,13 +129,20 @@ fn appliance(
         "{}: {why}: virt-v2v gets its hardware and disks from refit",
         given.path().display()
     );
-    let input = opened.as_domain(
+    let domain = opened.as_domain(
         run.settings.target_name(),
         scratch,
         &ImageOptions::default(),
         run.cancel,
-    )?;
-    Ok((Some(opened), input))
+    );
+    match domain {
+        Ok(input) => Ok((Some(opened), input)),
+        Err(error) if answered || run.cancel.is_cancelled() => Err(error),
+        Err(error) => {
+            tracing::warn!("{error:#}; leaving the appliance to virt-v2v");
+            Ok((Some(opened), given.clone()))
+        }
+    }
 }
 
 fn selection(values: Option<&Path>) -> anyhow::Result<Selection> {
@@ -175,7 +189,7 @@ fn own(
         run,
         &On::Overlays(&overlays, &renew),
         nics,
-        opened.is_told(),
+        opened.environment(),
     ) {
         Ok(fixed) => converted.fixed(run, fixed)?,
         Err(_) if run.cancel.is_cancelled() => bail!("interrupted"),

@@ -62,7 +62,7 @@ pub(crate) fn convert(run: &mut Run<'_, '_>) -> anyhow::Result<Converted> {
         run,
         &On::Overlays(&upper.overlays, &|| upper.empty()),
         nics,
-        false,
+        None,
     ) {
         Ok(fixed) => {
             if fixed.report.undo.is_some() {
@@ -171,7 +171,7 @@ fn directly(run: &mut Run<'_, '_>) -> anyhow::Result<Converted> {
         .iter()
         .map(|disk| session::raw(&disk.path))
         .collect();
-    match session::fix(run, &On::Disks(specs), nics, false) {
+    match session::fix(run, &On::Disks(specs), nics, None) {
         Ok(fixed) => converted.fixed(run, fixed)?,
         Err(_) if run.cancel.is_cancelled() => anyhow::bail!("interrupted"),
         Err(error) => converted.not_fixed(error, refusal)?,

@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use refit_engine::disks::{ImageOptions, Options as DiskOptions};
 use refit_engine::target::{self, Fixed, Settings as EngineSettings};
-use refit_engine::{Facts, Fixup, Nic, sha256_hex};
+use refit_engine::{Facts, Fixup, Nic, Os, sha256_hex};
 use refit_machine::{Devices, DiskBus, Machine};
 use refit_v2v::{Accel, CancelToken, ConvertError, Environment, Outcome, Tools};
 
@@ -80,7 +80,7 @@ impl Converted {
     /// be written as JSON.
     pub(crate) fn fixed(&mut self, run: &Run<'_, '_>, fixed: Fixed) -> anyhow::Result<()> {
         self.warnings.extend(session::warnings(run, &fixed.report));
-        self.has_drivers(fixed.devices)?;
+        self.has_drivers(fixed.devices, fixed.report.guest.os)?;
         self.report = Some(serde_json::to_value(&fixed.report).context("writing the report")?);
         self.facts = Some(fixed.report.guest);
         Ok(())
@@ -112,15 +112,18 @@ impl Converted {
             "fixups: none was applied: {}",
             last_words::line(&error)
         )));
-        self.has_drivers(None)
+        self.has_drivers(None, None)
             .with_context(|| last_words::line(&error))
     }
 
     /// # Errors
-    /// If virt-v2v left a guest without virtio drivers, and the fixups, which know `devices` to have drivers
-    /// then, brought none for its disks.
-    fn has_drivers(&self, devices: Option<Devices>) -> anyhow::Result<()> {
-        let lacked = self.v2v.as_ref().and_then(|v2v| v2v.virtio) == Some(false);
+    /// If virt-v2v left a Windows guest without virtio drivers, or did not convert it, and the fixups, which know
+    /// `devices` to have drivers then, brought none for its disks.
+    fn has_drivers(&self, devices: Option<Devices>, os: Option<Os>) -> anyhow::Result<()> {
+        let lacked = match &self.v2v {
+            Some(v2v) => v2v.windows_lacks_drivers(),
+            None => os == Some(Os::Windows),
+        };
         let brought = devices.is_some_and(|devices| devices.disk == DiskBus::Virtio);
         ensure!(
             !lacked || brought,
@@ -452,9 +455,10 @@ mod tests {
 
     #[test]
     fn without_drivers_for_its_disks_no_guest_is_ready() {
-        let converted = |virtio| Converted {
+        let converted = |guest: &str, virtio| Converted {
             v2v: Some(Outcome {
                 virtio,
+                guest: Some(guest.to_owned()),
                 ..Outcome::default()
             }),
             ..Converted::default()
@@ -466,11 +470,24 @@ mod tests {
                 cdrom: None,
             })
         };
-        assert!(converted(Some(true)).has_drivers(None).is_ok());
-        assert!(converted(None).has_drivers(None).is_ok());
-        let lacking = converted(Some(false));
-        assert!(lacking.has_drivers(on(DiskBus::Virtio)).is_ok());
-        assert!(lacking.has_drivers(on(DiskBus::Sata)).is_err());
+        let windows = |virtio| converted("Windows Server 2019", virtio);
+        assert!(windows(Some(true)).has_drivers(None, None).is_ok());
+        assert!(windows(None).has_drivers(None, None).is_ok());
+        let lacking = windows(Some(false));
+        let os = Some(Os::Windows);
+        assert!(lacking.has_drivers(on(DiskBus::Virtio), os).is_ok());
+        assert!(lacking.has_drivers(on(DiskBus::Sata), os).is_err());
+        // An old Linux starts from the emulated disk that virt-v2v describes.
+        assert!(
+            converted("RHEL 4", Some(false))
+                .has_drivers(None, Some(Os::Linux))
+                .is_ok()
+        );
+        // Nobody but the fixups has looked at it.
+        let alone = Converted::default();
+        assert!(alone.has_drivers(on(DiskBus::Sata), os).is_err());
+        assert!(alone.has_drivers(on(DiskBus::Virtio), os).is_ok());
+        assert!(alone.has_drivers(None, Some(Os::Linux)).is_ok());
 
         let mut lacking = lacking;
         let failed = anyhow::anyhow!("the appliance did not start");
@@ -478,6 +495,6 @@ mod tests {
         let error = format!("{error:#}");
         assert!(error.contains("did not start") && error.contains("no virtio drivers"));
         let failed = anyhow::anyhow!("the appliance did not start");
-        assert!(converted(Some(true)).not_fixed(failed, None).is_ok());
+        assert!(windows(Some(true)).not_fixed(failed, None).is_ok());
     }
 }

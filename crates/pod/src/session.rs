@@ -9,7 +9,8 @@ use anyhow::{Context as _, ensure};
 use refit_engine::disks::{self, DiskSpec};
 use refit_engine::target::{self, Fixed, Progress, Settings as EngineSettings, Target};
 use refit_engine::{
-    Fixup, Job, Nic, OpenError, Planned, Report, Request, Root, Selection, Unsettled, VerdictKind,
+    Fixup, Job, Nic, OpenError, OvfEnvironment, Planned, Report, Request, Root, Selection,
+    Unsettled, VerdictKind,
 };
 
 use crate::Disk;
@@ -33,8 +34,8 @@ pub(crate) enum On<'o> {
 }
 
 /// Runs the session. A fixup whose own check fails after it was applied is left out of a second attempt, and is in the
-/// report as failed: nobody could name it in a pod. `nics` are those of the machine, beside what the controller knows; `told`: the guest will have an
-/// OVF environment, whose word counts.
+/// report as failed: nobody could name it in a pod. `nics` are those of the machine, beside what the controller knows; `told`: what the guest of an
+/// appliance is to know: nobody attaches a medium in a cluster, so that it is kept in the guest.
 ///
 /// # Errors
 /// If the guest cannot be opened or changed; then what it works on may be half written if it is overlays, and is as
@@ -43,7 +44,7 @@ pub(crate) fn fix(
     run: &mut Run<'_, '_>,
     on: &On<'_>,
     nics: Vec<Nic>,
-    told: bool,
+    told: Option<OvfEnvironment>,
 ) -> anyhow::Result<Fixed> {
     ensure!(
         !are_blank(&run.disks)?,
@@ -182,7 +183,7 @@ fn undo_file(dir: &Path) -> PathBuf {
         .unwrap_or_else(|| dir.join(UNDO))
 }
 
-fn request(run: &Run<'_, '_>, nics: Vec<Nic>, told: bool) -> Request {
+fn request(run: &Run<'_, '_>, nics: Vec<Nic>, told: Option<OvfEnvironment>) -> Request {
     let known = run.nics.iter().cloned();
     let nics = refit_engine::nic::merge(nics.into_iter().chain(known)).unwrap_or_else(|error| {
         tracing::warn!("what is known of the NICs contradicts itself: {error:#}");
@@ -203,9 +204,11 @@ fn request(run: &Run<'_, '_>, nics: Vec<Nic>, told: bool) -> Request {
         "clock",
         toml::Value::String("auto".to_owned()),
     );
-    if told {
+    if told.as_ref().is_some_and(|told| told.has_properties) {
+        // What it is told about its name and network is to count.
         set("cloud-init", "keep", toml::Value::Boolean(false));
     }
+    request.ovf_environment = told;
     request
 }
 

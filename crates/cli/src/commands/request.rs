@@ -31,6 +31,7 @@ pub fn request(args: &FixupArgs, catalogue: &[&dyn Fixup]) -> anyhow::Result<Req
         nics: nic::merge(nics(args)?).map_err(|error| UsageError(format!("{error:#}")))?,
         parameters: parameters(args, catalogue)?,
         virtio_win: virtio_win(args),
+        ovf_environment: None,
     })
 }
 
