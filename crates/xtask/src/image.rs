@@ -152,6 +152,7 @@ fn digest(recipe: &str, archive: &Path) -> anyhow::Result<String> {
     for part in [
         recipe,
         &archive.display().to_string(),
+        appliance::XFS_REPAIR,
         include_str!("image.rs"),
         include_str!("image/appliance.rs"),
         include_str!("image/dpkg.rs"),
