@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -83,8 +83,12 @@ impl StandIn {
             "#!/bin/sh\nset -eu\nlog='{}'\necho \"$*\" >> \"$log\"\n{script}\n",
             log.display()
         );
-        fs::write(&program, script).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        // Not written here: a process that another test starts meanwhile would keep it open, and so from being run.
+        let text = program.with_extension("text");
+        fs::write(&text, script).unwrap();
+        let mut install = Command::new("install");
+        let status = install.arg(text).arg(program).status().unwrap();
+        assert!(status.success());
         stand_in
     }
 
