@@ -244,7 +244,7 @@ fn dangling_links(tree: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Accounts, directories, and the dynamic linker's index.
+/// Accounts, directories without what the build has left there, and the dynamic linker's index.
 fn furnish(tree: &Path) -> anyhow::Result<()> {
     for (path, text) in ACCOUNTS {
         fs::write(tree.join(path), text).with_context(|| format!("writing {path}"))?;
@@ -252,6 +252,9 @@ fn furnish(tree: &Path) -> anyhow::Result<()> {
     for (paths, mode) in [(&WRITABLE[..], 0o1777), (&EMPTY[..], 0o755)] {
         for path in paths {
             let path = tree.join(path);
+            if path.exists() {
+                tree::remove(&path)?;
+            }
             fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
             fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
         }

@@ -116,10 +116,7 @@ fn modules(files: &Path, keep: &[String]) -> anyhow::Result<()> {
     let all = files.join("usr/lib/modules");
     for version in tree::matching(&all, "*")? {
         let kernel = version.join("kernel");
-        let mut kept = Vec::new();
-        for pattern in keep {
-            kept.extend(tree::matching(&kernel, pattern)?);
-        }
+        let kept = tree::matching_all(&kernel, keep)?;
         drop_others(&kernel, &kept)?;
         process::run(
             Command::new("depmod")
