@@ -1,4 +1,4 @@
-//! Copies a whole image into a new one with `qemu-img convert`.
+//! Copies a whole image into another with `qemu-img convert`.
 
 use std::{
     io::Read,
@@ -38,12 +38,45 @@ pub fn copy(
     cancelled: &dyn Fn() -> bool,
 ) -> Result<()> {
     let mut call = Call::with(bound_to_us(), "convert", source.0);
+    // In any order (-W): the target is a new file, so that nothing is gained by writing it from front to back.
+    call.command.args(["-p", "-W", "-m", REQUESTS]);
+    run(
+        call,
+        (source.0, source.1.as_str()),
+        (target.0, target.1.as_str()),
+        progress,
+        cancelled,
+    )
+}
+
+/// Runs `qemu-img convert -p -f FORMAT -O FORMAT SOURCE TARGET`, for who has promised just this line. Formats are
+/// qemu's names, also those that refit does not work on. Nothing is flushed to stable storage.
+///
+/// `progress` hears percents from 0 to 100 of what is stored in the source.
+///
+/// # Errors
+///
+/// [`ImageError::Unsupported`] for a format that qemu does not know; otherwise as for [`copy`].
+pub fn convert(
+    source: (&Path, &str),
+    target: (&Path, &str),
+    progress: &mut dyn FnMut(u8),
+) -> Result<()> {
+    let mut call = Call::with(Command::new("qemu-img"), "convert", source.0);
+    call.command.arg("-p");
+    run(call, source, target, progress, &|| false)
+}
+
+fn run(
+    mut call: Call,
+    source: (&Path, &str),
+    target: (&Path, &str),
+    progress: &mut dyn FnMut(u8),
+    cancelled: &dyn Fn() -> bool,
+) -> Result<()> {
     call.command
-        // In any order (-W): the target is a new file, so that nothing is gained by writing it from front to back.
-        .args(["-p", "-W", "-m", REQUESTS])
-        .args(["-f", source.1.as_str(), "-O", target.1.as_str()])
-        .arg(source.0)
-        .arg(target.0);
+        .args(["-f", source.1, "-O", target.1])
+        .args([source.0, target.0]);
     let (child, errors) = call.spawn()?;
     let mut child = KillOnDrop(child);
     let mut finished = true;
@@ -58,7 +91,17 @@ pub fn copy(
     }
     let (status, stderr) = call.ending(&mut child.0, errors)?;
     if status.success() {
+        if !stderr.is_empty() {
+            tracing::warn!("{stderr}");
+        }
         return Ok(());
+    }
+    if let Some(format) = unknown_format(&stderr) {
+        return Err(ImageError::Unsupported {
+            path: source.0.into(),
+            what: format!("the image format {format:?}"),
+            advice: "`qemu-img --help` lists what qemu knows",
+        });
     }
     if stderr.contains("No space left on device") {
         return Err(ImageError::NoSpace {
@@ -66,6 +109,14 @@ pub fn copy(
         });
     }
     Err(call.failed(status, stderr))
+}
+
+/// The format that qemu complains that it does not know, as that of the source or that of the target.
+fn unknown_format(stderr: &str) -> Option<&str> {
+    let name = ["Unknown driver '", "Unknown file format '"]
+        .iter()
+        .find_map(|complaint| Some(stderr.split_once(complaint)?.1))?;
+    Some(name.split_once('\'')?.0)
 }
 
 /// A command that the kernel ends when we die, however we die: util-linux' `setpriv` sets the parent-death
@@ -162,6 +213,22 @@ mod tests {
             ("qemu-img: warning: (1.0/100%", None),
         ] {
             assert_eq!(last_percent(text.as_bytes()), percent, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn formats_that_qemu_does_not_know_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let [source, target] = ["source", "target"].map(|name| directory.path().join(name));
+        std::fs::write(&source, [0; 512]).unwrap();
+        for (from, to) in [("ploop", "raw"), ("raw", "ploop")] {
+            let error = convert((&source, from), (&target, to), &mut |_| {}).unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .contains("the image format \"ploop\" is not supported"),
+                "{error}"
+            );
         }
     }
 }

@@ -122,14 +122,14 @@ impl Layer {
     /// Reads an image's metadata, after a look at what qemu would open together with it.
     fn open(path: &Path, format: Format, access: Access, options: &Options) -> Result<Self> {
         let files = files_of(path, format, options)?;
+        if format == Format::Qcow2 {
+            refuse_foreign_files(path, options)?;
+        }
         for file in &files {
             if file != path {
                 check_file(file, access)?;
             }
             inuse::refuse(file, access)?;
-        }
-        if format == Format::Qcow2 {
-            refuse_data_file(path)?;
         }
         if format == Format::Vdi {
             refuse_short_vdi(path)?;
@@ -454,18 +454,21 @@ fn backing(path: &Path, info: &Info, options: &Options) -> Result<Option<(PathBu
     Ok(Some((file, format)))
 }
 
-/// An external data file is any file of the host, opened as raw (qcow2 specification: incompatible
-/// feature bit 2). It is refused before qemu opens it.
-fn refuse_data_file(path: &Path) -> Result<()> {
+/// What a qcow2 header names is looked at before qemu reads it, and whatever qemu then says of the image: an
+/// external data file is any file of the host, opened as raw, and so may a backing file be (qcow2 specification,
+/// "Header"; all numbers are big-endian).
+fn refuse_foreign_files(path: &Path, options: &Options) -> Result<()> {
+    /// qemu takes no longer name (block/qcow2.c).
+    const LONGEST: u64 = 1023;
+
     let mut header = [0; 80];
     let file = File::open(path).map_err(ImageError::io(path, "reading its header"))?;
-    if file.read_exact_at(&mut header, 0).is_err() {
-        return Err(ImageError::Damaged {
-            path: path.into(),
-            detail: "its header is incomplete".into(),
-        });
-    }
-    // Version 3 has features at offset 72, the lowest bits in the last byte (big-endian).
+    let incomplete = |_| ImageError::Damaged {
+        path: path.into(),
+        detail: "its header is incomplete".into(),
+    };
+    file.read_exact_at(&mut header, 0).map_err(incomplete)?;
+    // Version 3 has features at offset 72, the lowest bits in the last byte.
     if header[7] == 3 && header[79] & 0b100 != 0 {
         return Err(ImageError::Unsupported {
             path: path.into(),
@@ -473,6 +476,26 @@ fn refuse_data_file(path: &Path) -> Result<()> {
             advice: "if you trust it, make one file of it with qemu-img convert -O qcow2",
         });
     }
+    let field = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0u64, |value, byte| value << 8 | u64::from(*byte))
+    };
+    let (offset, length) = (field(&header[8..16]), field(&header[16..20]));
+    if offset == 0 || length == 0 {
+        return Ok(());
+    }
+    let mut name = Vec::new();
+    (&file)
+        .seek(SeekFrom::Start(offset))
+        .and_then(|_| (&file).take(length.min(LONGEST)).read_to_end(&mut name))
+        .map_err(ImageError::io(path, "reading its backing file's name"))?;
+    within(
+        path,
+        &String::from_utf8_lossy(&name),
+        "backing file",
+        options,
+    )?;
     Ok(())
 }
 

@@ -17,7 +17,7 @@
 //!
 //! An image that is damaged, truncated, empty, or used by another process in a way that conflicts with
 //! the [`Access`] is refused, with a message that says what to do. [`inuse`] asks the last part again
-//! at any time; [`qemu`] and [`copy()`] are the one place that runs qemu-img.
+//! at any time; [`qemu`], [`copy()`] and [`convert()`] are the one place that runs qemu-img.
 
 mod copy;
 mod error;
@@ -30,7 +30,7 @@ mod vmdk;
 
 use std::path::PathBuf;
 
-pub use copy::copy;
+pub use copy::{convert, copy};
 pub use error::ImageError;
 pub use format::Format;
 pub use image::{Access, Image, canonical, check_kind, files_of};

@@ -5,14 +5,15 @@
 //! The result replaces the source: with volume mode `Block` it is copied back, with `Filesystem` the file is moved.
 //! With neither it stays where it is.
 
-mod qemu;
 mod replace;
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
-use refit_image::{Access, DiskSpec, Format, Image, Options};
+use refit_image::{Access, DiskSpec, Format, Image, ImageError, Options};
 
 use crate::goflag::{self, FlagError, Kind};
 
@@ -91,8 +92,8 @@ impl Job {
             },
             source: text("src-path")?.into(),
             target: text("dst-path")?.into(),
-            source_format: text("src-format")?,
-            target_format: text("dst-format")?,
+            source_format: qemus_name(text("src-format")?),
+            target_format: qemus_name(text("dst-format")?),
         })
     }
 
@@ -100,14 +101,14 @@ impl Job {
         let (source, target) = (self.source.display(), self.target.display());
         self.check()
             .context("nothing was converted, and nothing was changed")?;
-        qemu::convert(
+        convert(
             (&self.source, &self.source_format),
             (&self.target, &self.target_format),
         )
         .with_context(|| format!("{source} was not converted, and is as it was"))?;
         match self.mode {
             Mode::Other => Ok(()),
-            Mode::Block => qemu::convert(
+            Mode::Block => convert(
                 (&self.target, &self.target_format),
                 (&self.source, &self.target_format),
             )
@@ -117,37 +118,49 @@ impl Job {
                      the whole image is in {target}: copy it from there"
                 )
             }),
-            Mode::Filesystem => replace::replace(&self.target, &self.source),
+            Mode::Filesystem => {
+                ensure!(
+                    self.target.exists(),
+                    "qemu-img ended without an error, but there is no {target}; {source} is as it was"
+                );
+                replace::replace(&self.target, &self.source)
+            }
         }
     }
 
-    /// What can be known before an hour of copying: whether the image is sound, and whether it fits.
+    /// What can be known before an hour of copying: that the image would draw in a file from elsewhere (it may come
+    /// from anybody), and that a device is too small. What cannot be looked at is for qemu-img to decide.
     fn check(&self) -> anyhow::Result<()> {
-        refit_image::check_kind(&self.source)?;
-        let Some(size) = self.size()? else {
-            return Ok(());
+        let size = match self.size() {
+            Ok(Some(size)) if self.target_format == Format::Raw.as_str() => size,
+            Ok(_) => return Ok(()),
+            Err(error @ (ImageError::Reference { .. } | ImageError::Unsupported { .. })) => {
+                return Err(error.into());
+            }
+            Err(error) => {
+                tracing::warn!("the image cannot be checked before it is converted: {error}");
+                return Ok(());
+            }
         };
         let devices: &[&PathBuf] = match self.mode {
             Mode::Block => &[&self.target, &self.source],
             Mode::Filesystem | Mode::Other => &[&self.target],
         };
-        if self.target_format == Format::Raw.as_str() {
-            for device in devices {
-                fits(size, device)?;
-            }
+        for device in devices {
+            fits(size, device)?;
         }
         Ok(())
     }
 
-    /// The disk's size in bytes, as the guest sees it. An image may come from anybody: one that refers to files
-    /// elsewhere is refused. Of formats that refit does not know, nothing is known.
-    fn size(&self) -> anyhow::Result<Option<u64>> {
+    /// The disk's size in bytes, as the guest sees it. Of formats that refit does not know, nothing is known.
+    fn size(&self) -> Result<Option<u64>, ImageError> {
         let Ok(format) = self.source_format.parse::<Format>() else {
             return Ok(None);
         };
+        refit_image::check_kind(&self.source)?;
         if format == Format::Raw {
             // What is in it is the guest's business, even if it looks like an image.
-            return Ok(Some(refit_image::inuse::length(&self.source)?));
+            return refit_image::inuse::length(&self.source).map(Some);
         }
         let spec = DiskSpec {
             path: self.source.clone(),
@@ -158,14 +171,40 @@ impl Job {
     }
 }
 
+/// Converts an image, and returns when the result is on stable storage: qemu-img leaves it to the kernel, and the
+/// next step destroys what it was made of.
+fn convert(source: (&Path, &str), target: (&Path, &str)) -> anyhow::Result<()> {
+    let (from, to) = (source.0.display(), target.0.display());
+    tracing::info!(
+        "running qemu-img convert -p -f {} -O {} {from} {to}",
+        source.1,
+        target.1
+    );
+    refit_image::convert(source, target, &mut |percent| {
+        tracing::info!("{from} to {to}: {percent} %");
+    })?;
+    match File::open(target.0).and_then(|file| file.sync_all()) {
+        // Whoever needs it next will say so.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result.with_context(|| format!("writing {to} to stable storage")),
+    }
+}
+
+/// OpenStack says `vhd` for what qemu calls `vpc`. qemu has more formats than refit: all other names are its own.
+fn qemus_name(format: String) -> String {
+    match &*format {
+        "vhd" => Format::Vpc.as_str().to_owned(),
+        _ => format,
+    }
+}
+
 /// A block device cannot grow; a file can, and may not exist yet.
 fn fits(size: u64, device: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::FileTypeExt as _;
 
     let is_device =
         std::fs::metadata(device).is_ok_and(|found| found.file_type().is_block_device());
-    if is_device {
-        let room = refit_image::inuse::length(device)?;
+    if is_device && let Ok(room) = refit_image::inuse::length(device) {
         ensure!(
             size <= room,
             "the disk has {size} bytes and {} only {room}: make the volume larger",
@@ -198,6 +237,8 @@ mod tests {
                 format!("-src-path a -dst-path b -src-format c -dst-format d -volume-mode {mode}");
             assert_eq!(parse(&line).unwrap().mode, expected);
         }
+        let job = parse("-src-path a -dst-path b -src-format vhd -dst-format qed").unwrap();
+        assert_eq!((&*job.source_format, &*job.target_format), ("vpc", "qed"));
         assert_eq!(
             parse("-src-path a -dst-path b -src-format raw").unwrap_err(),
             FlagError::NoValue("dst-format".into())

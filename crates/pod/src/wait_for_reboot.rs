@@ -7,6 +7,7 @@
 mod cluster;
 mod console;
 mod reboot;
+mod trust;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -152,6 +152,7 @@ fn digest(recipe: &str, archive: &Path) -> anyhow::Result<String> {
     for part in [
         recipe,
         &archive.display().to_string(),
+        appliance::XFS_REPAIR,
         include_str!("image.rs"),
         include_str!("image/appliance.rs"),
         include_str!("image/dpkg.rs"),
@@ -243,7 +244,7 @@ fn dangling_links(tree: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Accounts, directories, and the dynamic linker's index.
+/// Accounts, directories without what the build has left there, and the dynamic linker's index.
 fn furnish(tree: &Path) -> anyhow::Result<()> {
     for (path, text) in ACCOUNTS {
         fs::write(tree.join(path), text).with_context(|| format!("writing {path}"))?;
@@ -251,6 +252,9 @@ fn furnish(tree: &Path) -> anyhow::Result<()> {
     for (paths, mode) in [(&WRITABLE[..], 0o1777), (&EMPTY[..], 0o755)] {
         for path in paths {
             let path = tree.join(path);
+            if path.exists() {
+                tree::remove(&path)?;
+            }
             fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
             fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
         }
@@ -434,14 +438,20 @@ fn labels(created: &str) -> anyhow::Result<Value> {
         "org.opencontainers.image.licenses": env!("CARGO_PKG_LICENSE"),
         "org.opencontainers.image.created": created,
     });
-    if let Ok(revision) = capture(
-        Command::new("git")
-            .args(["rev-parse", "HEAD"])
-            .current_dir(root()),
-    ) {
-        labels["org.opencontainers.image.revision"] = revision.trim().into();
+    if let Ok(revision) = revision(&root()) {
+        labels["org.opencontainers.image.revision"] = revision.into();
     }
     Ok(labels)
+}
+
+/// The commit that is checked out; `-dirty` if there is more than is in it.
+fn revision(checkout: &Path) -> anyhow::Result<String> {
+    let git =
+        |arguments: &[&str]| capture(Command::new("git").args(arguments).current_dir(checkout));
+    let commit = git(&["rev-parse", "HEAD"])?;
+    let changes = git(&["status", "--porcelain"])?;
+    let dirty = if changes.is_empty() { "" } else { "-dirty" };
+    Ok(format!("{}{dirty}", commit.trim()))
 }
 
 /// `--check`: builds all twice, with the packages of one download.
@@ -482,4 +492,27 @@ fn check(image: &Image, recipe: &Recipe, work: &Path, refit: &Path) -> anyhow::R
             .status();
     }
     anyhow::bail!("two builds differ: {} and {}", digests[0], digests[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revision_is_what_was_built() {
+        let checkout = tempfile::tempdir().unwrap();
+        let git = |arguments: &[&str]| {
+            let identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"];
+            let mut command = Command::new("git");
+            command.args(identity).args(arguments);
+            capture(command.current_dir(checkout.path())).unwrap()
+        };
+        git(&["init", "--quiet"]);
+        git(&["commit", "--quiet", "--allow-empty", "--message=x"]);
+        let commit = git(&["rev-parse", "HEAD"]);
+        assert_eq!(revision(checkout.path()).unwrap(), commit.trim());
+        fs::write(checkout.path().join("new.rs"), "").unwrap();
+        let expected = format!("{}-dirty", commit.trim());
+        assert_eq!(revision(checkout.path()).unwrap(), expected);
+    }
 }

@@ -19,14 +19,23 @@ const MARGIN: u64 = 16 << 20;
 /// The message says where the whole file is then.
 pub fn replace(from: &Path, to: &Path) -> anyhow::Result<()> {
     match fs::rename(from, to) {
+        Ok(()) => sync_directory(to),
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
             across(from, to, has_room(from, to).unwrap_or(false))
         }
-        result => result.with_context(|| {
+        Err(error) => Err(error).with_context(|| {
             let (source, target) = (from.display(), to.display());
             format!("moving {source} to {target}; the converted image is still in {source}")
         }),
     }
+}
+
+/// Puts on stable storage which file the name stands for.
+fn sync_directory(of: &Path) -> anyhow::Result<()> {
+    let parent = of.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))
+        .and_then(|directory| directory.sync_all())
+        .with_context(|| format!("writing the directory of {}", of.display()))
 }
 
 fn across(from: &Path, to: &Path, has_room: bool) -> anyhow::Result<()> {
@@ -52,10 +61,7 @@ fn across(from: &Path, to: &Path, has_room: bool) -> anyhow::Result<()> {
                 format!("copying {source} over {target}; the whole image is in {source}: copy it from there")
             })?;
     }
-    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))
-        .and_then(|directory| directory.sync_all())
-        .with_context(|| format!("writing the directory of {target}; {source} is kept"))?;
+    sync_directory(to).with_context(|| format!("{source} is kept"))?;
     if let Err(error) = fs::remove_file(from) {
         // The volume that it is in is thrown away with the job.
         tracing::warn!("{source} was copied and cannot be removed: {error}");

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
@@ -21,14 +20,13 @@ use rustix::net::sockopt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::trust;
 
 /// From the connection to the head of the answer.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
@@ -42,12 +40,19 @@ const MESSAGE_LIMIT: usize = 1 << 20;
 /// What `KubeVirt` calls a console without a protocol of its own.
 const PLAIN: &str = "plain.kubevirt.io";
 
+/// What it says of a machine that is there and has not started yet.
+const NOT_RUNNING: &str = "VMI is not running";
+
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// It will not be better next time: we are not who may ask, or the server is not who it must be.
     #[error("{0:#}")]
     Lasting(anyhow::Error),
+    /// There is no such machine, or it has no such console. It may come yet, but if that takes more than a few tries it
+    /// will not.
+    #[error("{0:#}")]
+    Doubtful(anyhow::Error),
     /// The cluster is busy, or the machine is not there yet.
     #[error("{0:#}")]
     Passing(anyhow::Error),
@@ -91,7 +96,8 @@ impl Cluster {
             host,
             port,
             name,
-            tls: tls(&authorities)
+            tls: read(&authorities)
+                .and_then(|text| trust::connector(&text))
                 .with_context(|| format!("reading certificates from {}", authorities.display()))?,
             token: service_account.join("token"),
         };
@@ -171,7 +177,7 @@ impl Cluster {
             .map_err(Failure::Lasting)?;
         request.headers_mut().extend(headers.drain());
         match timeout(ANSWER_TIME, self.send(request)).await {
-            Ok(result) => result.map_err(|error| match is_distrust(&error) {
+            Ok(result) => result.map_err(|error| match trust::is_distrust(&error) {
                 true => Failure::Lasting(error.context(format!("asking {host}"))),
                 false => Failure::Passing(error.context(format!("asking {host}"))),
             }),
@@ -218,33 +224,16 @@ impl Cluster {
     }
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(FILE_LIMIT).read_to_end(&mut bytes)?;
+    File::open(path)?
+        .take(FILE_LIMIT + 1)
+        .read_to_end(&mut bytes)?;
+    ensure!(
+        bytes.len() as u64 <= FILE_LIMIT,
+        "it has more than {FILE_LIMIT} bytes"
+    );
     Ok(bytes)
-}
-
-/// Trusts the certificate authorities in a file, and no others.
-fn tls(authorities: &Path) -> anyhow::Result<TlsConnector> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&read(authorities)?) {
-        roots.add(certificate?)?;
-    }
-    ensure!(!roots.is_empty(), "there is no certificate in it");
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config).into())
-}
-
-/// Whether it is the server's certificate that failed.
-fn is_distrust(error: &anyhow::Error) -> bool {
-    let inner = error
-        .downcast_ref::<std::io::Error>()
-        .and_then(std::io::Error::get_ref)
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 async fn body(response: Response<Incoming>) -> anyhow::Result<Bytes> {
@@ -274,6 +263,9 @@ async fn refusal(response: Response<Incoming>) -> Failure {
     match code {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             Failure::Lasting(error.context("this pod's service account may not do that"))
+        }
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND if !message.contains(NOT_RUNNING) => {
+            Failure::Doubtful(error)
         }
         _ => Failure::Passing(error),
     }

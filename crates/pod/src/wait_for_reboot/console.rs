@@ -8,11 +8,14 @@ use futures_util::StreamExt as _;
 use super::Vmi;
 use super::cluster::{Cluster, Console, Failure};
 
+/// How often in a row a console may not be there.
+const DOUBTS: u32 = 5;
+
 /// Reads the console of a machine until the signal was in it. A machine that does not run yet, and a connection
 /// that breaks, are tried again.
 ///
 /// # Errors
-/// If the cluster refuses us for good.
+/// If the cluster refuses us for good, or says again and again that there is no such console.
 pub async fn wait_for_signal(
     cluster: &Cluster,
     vmi: &Vmi,
@@ -24,8 +27,14 @@ pub async fn wait_for_signal(
         vmi.namespace, vmi.name
     );
     let mut search = Search::new(signal);
+    let mut doubts = 0;
     loop {
-        match cluster.console(&path).await {
+        let opened = cluster.console(&path).await;
+        doubts = match opened {
+            Err(Failure::Doubtful(_)) => doubts + 1,
+            _ => 0,
+        };
+        match opened {
             Ok(mut console) => {
                 tracing::info!("connected to the serial console of VMI {vmi}");
                 match follow(&mut console, &mut search).await {
@@ -39,7 +48,11 @@ pub async fn wait_for_signal(
             Err(Failure::Lasting(error)) => {
                 return Err(error).context("opening the serial console");
             }
-            Err(Failure::Passing(error)) => {
+            Err(Failure::Doubtful(error)) if doubts == DOUBTS => {
+                return Err(error)
+                    .with_context(|| format!("opening the serial console, {DOUBTS} times"));
+            }
+            Err(Failure::Passing(error) | Failure::Doubtful(error)) => {
                 tracing::info!("the serial console cannot be opened yet: {error:#}");
             }
         }

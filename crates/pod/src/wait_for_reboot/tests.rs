@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::run;
-use server::{Console, Server};
+use server::{Console, Identity, Server};
 
 const PACE: Duration = Duration::from_millis(20);
 
@@ -160,6 +160,78 @@ fn another_authority_is_not_trusted() {
 }
 
 #[test]
+fn a_server_that_is_its_own_authority_is_trusted() {
+    let consoles = || vec![Console::Stay(&["CONVERSION_DONE"])];
+    for identity in [
+        Identity::of_openssl(),
+        Identity::own_authority("127.0.0.1", 2090),
+    ] {
+        let server = Server::start_as(identity, consoles(), &["Running"]);
+        let (result, log) = watch(&server, &[("REBOOT_TIMEOUT", "0")]);
+        assert_eq!(result, Ok(()), "{log}");
+    }
+
+    // But only for its own name, in its time, and if it is the one that the pod was given.
+    for (identity, stranger, expected) in [
+        (
+            Identity::own_authority("127.0.0.2", 2090),
+            false,
+            "not valid for name",
+        ),
+        (Identity::own_authority("127.0.0.1", 2001), false, "expired"),
+        (
+            Identity::own_authority("127.0.0.1", 2090),
+            true,
+            "CaUsedAsEndEntity",
+        ),
+    ] {
+        let server = Server::start_as(identity, consoles(), &["Running"]);
+        if stranger {
+            let same_name = Identity::own_authority("127.0.0.1", 2090);
+            server.trust(&Server::start_as(same_name, vec![], &[]));
+        }
+        let error = watch(&server, &[]).0.unwrap_err();
+        assert!(error.contains(expected), "{expected}: {error}");
+        assert_eq!(server.requests().len(), 0);
+    }
+}
+
+#[test]
+fn a_console_that_stays_away_is_given_up() {
+    let missing = Console::Refuse(404, "virtualmachineinstance \"win\" not found");
+    let useless = Console::Refuse(400, "VMI does not have a serial console");
+    let not_yet = Console::Refuse(400, "VMI is not running");
+    let done = Console::Stay(&["CONVERSION_DONE"]);
+    let server = Server::start(
+        vec![missing, useless, missing, useless, missing, done],
+        &["Running"],
+    );
+    let (result, log) = watch(&server, &[]);
+    let error = result.unwrap_err();
+    assert!(
+        error.contains("5 times") && error.contains("\\\"win\\\" not found"),
+        "{error}"
+    );
+    assert_eq!(server.requests().len(), 5, "{log}");
+
+    // What says that it will come is waited for, and so is what is there again.
+    let mut consoles = vec![not_yet; 7];
+    consoles.extend([missing, missing, missing, missing, not_yet, missing, done]);
+    let count = consoles.len();
+    let server = Server::start(consoles, &["Running"]);
+    let (result, log) = watch(&server, &[("REBOOT_TIMEOUT", "0")]);
+    assert_eq!(result, Ok(()), "{log}");
+    assert_eq!(
+        server
+            .requests()
+            .iter()
+            .filter(|path| path.ends_with("/console"))
+            .count(),
+        count
+    );
+}
+
+#[test]
 fn what_is_missing_is_named() {
     let server = Server::start(vec![], &[]);
     for (name, value, expected) in [
@@ -189,10 +261,14 @@ fn what_is_missing_is_named() {
         let error = watch(&server, &[(name, value)]).0.unwrap_err();
         assert!(error.contains(expected), "{name}={value}: {error}");
     }
+    let large = "secret".repeat(200_000);
     for (file, text, expected) in [
         ("token", "\n", "there is no token in it"),
         ("token", "secret\u{1}text", "there is no token in it"),
         ("ca.crt", "nothing", "there is no certificate in it"),
+        // It would be cut.
+        ("token", &large, "it has more than 1048576 bytes"),
+        ("ca.crt", &large, "it has more than 1048576 bytes"),
     ] {
         let path = server.service_account().join(file);
         let before = std::fs::read(&path).unwrap();

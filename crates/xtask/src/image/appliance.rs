@@ -29,6 +29,9 @@ const AFTER: &str = "mkdir -p /sysroot\n";
 /// A root that is full of zeros would be as large on every node. tmpfs takes memory only as it is filled.
 const TMP: &str = "mount -t tmpfs -o mode=1777,size=75% tmp /tmp\n";
 
+/// What takes the place of xfs_repair, with the real one beside it.
+pub const XFS_REPAIR: &str = include_str!("../../../../images/xfs_repair");
+
 /// Makes `kernel`, `initrd` and `root` in `out` from the packages in the tree `full`.
 pub fn build(full: &Path, recipe: &Recipe, out: &Path) -> anyhow::Result<()> {
     let part = &recipe.appliance;
@@ -64,6 +67,7 @@ pub fn build(full: &Path, recipe: &Recipe, out: &Path) -> anyhow::Result<()> {
     tree::thin_out(&files, part)?;
     modules(&files, &part.modules.keep)?;
     temporary_files(&files)?;
+    wrap_xfs_repair(&files)?;
     ensure!(
         files.join("usr/sbin/guestfsd").exists(),
         "supermin's root has no guestfsd"
@@ -112,10 +116,7 @@ fn modules(files: &Path, keep: &[String]) -> anyhow::Result<()> {
     let all = files.join("usr/lib/modules");
     for version in tree::matching(&all, "*")? {
         let kernel = version.join("kernel");
-        let mut kept = Vec::new();
-        for pattern in keep {
-            kept.extend(tree::matching(&kernel, pattern)?);
-        }
+        let kept = tree::matching_all(&kernel, keep)?;
         drop_others(&kernel, &kept)?;
         process::run(
             Command::new("depmod")
@@ -152,6 +153,14 @@ fn temporary_files(files: &Path) -> anyhow::Result<()> {
     );
     fs::write(&path, init.replace(AFTER, &format!("{AFTER}{TMP}")))
         .with_context(|| format!("writing {}", path.display()))
+}
+
+fn wrap_xfs_repair(files: &Path) -> anyhow::Result<()> {
+    let program = files.join("usr/sbin/xfs_repair");
+    let context = || format!("wrapping {}", program.display());
+    fs::rename(&program, files.join("usr/sbin/xfs_repair.original")).with_context(context)?;
+    fs::write(&program, XFS_REPAIR).with_context(context)?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).with_context(context)
 }
 
 /// An ext2 file system with the files; as large as they are and a little more.

@@ -90,17 +90,20 @@ fn sources(suite: &str, mirror: Option<&str>) -> anyhow::Result<Vec<String>> {
     Ok(lines)
 }
 
-/// Removes, reduces and links as a part of the recipe says.
+/// Removes, reduces and links as a part of the recipe says. What it names and is not there is an error: a package may
+/// have another name for it now, which would stay.
 pub fn thin_out(tree: &Path, part: &Part) -> anyhow::Result<()> {
-    for pattern in &part.remove {
-        for path in matching(tree, pattern)? {
+    for path in matching_all(tree, &part.remove)? {
+        // It may have gone with a directory that another pattern means.
+        if path.symlink_metadata().is_ok() {
             remove(&path)?;
         }
     }
     for (dir, names) in &part.keep_only {
-        for path in matching(&tree.join(dir), "*")? {
-            let name = path.file_name().unwrap_or_default();
-            if !names.iter().any(|kept| name == kept.as_str()) {
+        let dir = tree.join(dir);
+        let kept = matching_all(&dir, names)?;
+        for path in matching(&dir, "*")? {
+            if !kept.contains(&path) {
                 remove(&path)?;
             }
         }
@@ -132,8 +135,28 @@ pub fn remove(path: &Path) -> anyhow::Result<()> {
     gone.with_context(|| format!("removing {}", path.display()))
 }
 
+/// The paths below `dir` that match one of the patterns, each of which must match something.
+pub fn matching_all(dir: &Path, patterns: &[String]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut useless = Vec::new();
+    for pattern in patterns {
+        let paths = matching(dir, pattern)?;
+        if paths.is_empty() {
+            useless.push(pattern.as_str());
+        }
+        found.extend(paths);
+    }
+    ensure!(
+        useless.is_empty(),
+        "the recipe names what is not in {}: {}",
+        dir.display(),
+        useless.join(", ")
+    );
+    Ok(found)
+}
+
 /// The paths below `dir` that match `pattern`, in order. As in a shell, a name that begins with a dot is
-/// meant only by a pattern that does.
+/// meant only by a pattern that does. Links are not followed: they may lead out of the tree.
 pub fn matching(dir: &Path, pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
     ensure!(
         !pattern.starts_with('/') && !pattern.split('/').any(|name| name == ".."),
@@ -141,11 +164,9 @@ pub fn matching(dir: &Path, pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
     );
     let (name, rest) = pattern.split_once('/').unwrap_or((pattern, ""));
     let mut found = Vec::new();
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Ok(found);
-    };
-    for entry in entries {
-        let entry = entry.with_context(|| format!("listing {}", dir.display()))?;
+    let context = || format!("listing {}", dir.display());
+    for entry in fs::read_dir(dir).with_context(context)? {
+        let entry = entry.with_context(context)?;
         let file_name = entry.file_name();
         let text = file_name.to_string_lossy();
         if text.starts_with('.') && !name.starts_with('.')
@@ -155,7 +176,7 @@ pub fn matching(dir: &Path, pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
         }
         if rest.is_empty() {
             found.push(entry.path());
-        } else {
+        } else if entry.file_type().with_context(context)?.is_dir() {
             found.extend(matching(&entry.path(), rest)?);
         }
     }
@@ -218,16 +239,41 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         }
+        symlink("share", tree.join("usr/link")).unwrap();
         let part: Part = toml::from_str(
-            "packages = []\nwithout = []\nremove = ['usr/*/man', 'root/.*', 'not/there']\n\
+            "packages = []\nwithout = []\nremove = ['usr/*/man', 'root/.*', 'root/.r*']\n\
              [keep-only]\n'usr/share/qemu' = ['b.rom']\n[links]\n'etc/alternatives/awk' = '/usr/bin/mawk'",
         )
         .unwrap();
+        assert_eq!(
+            matching(tree, "usr/*/man").unwrap(),
+            [tree.join("usr/share/man")]
+        );
         thin_out(tree, &part).unwrap();
         let left = |path: &str| tree.join(path).symlink_metadata().is_ok();
         assert!(left("usr/share/qemu/b.rom") && left("root") && left("etc/alternatives/awk"));
         assert!(!left("usr/share/qemu/a.rom") && !left("usr/share/man") && !left("root/.rc"));
         assert!(matching(tree, "../etc").is_err());
         assert!(matching(tree, "/etc").is_err());
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("usr/share")).unwrap();
+        for (remove, keep, expected) in [
+            ("'usr/share', 'usr/lib*', 'etc/x'", "", "usr/lib*, etc/x"),
+            ("", "'usr' = ['share', 'bin']", "/usr: bin"),
+            ("", "'etc' = []", "listing"),
+        ] {
+            let part: Part = toml::from_str(&format!(
+                "packages = []\nwithout = []\nremove = [{remove}]\n[keep-only]\n{keep}"
+            ))
+            .unwrap();
+            let error = format!("{:#}", thin_out(dir.path(), &part).unwrap_err());
+            assert!(error.contains(expected), "{error}");
+            // Before anything is removed.
+            assert!(dir.path().join("usr/share").exists());
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use futures_util::SinkExt as _;
@@ -21,7 +22,8 @@ use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -63,9 +65,14 @@ pub struct Server {
 
 impl Server {
     pub fn start(consoles: Vec<Console>, phases: &[&str]) -> Self {
+        Self::start_as(Identity::signed(), consoles, phases)
+    }
+
+    pub fn start_as(identity: Identity, consoles: Vec<Console>, phases: &[&str]) -> Self {
         let directory = Arc::new(TempDir::new().unwrap());
         fs::write(directory.path().join("token"), format!("{TOKEN}-0\n")).unwrap();
-        let acceptor = acceptor(directory.path());
+        fs::write(directory.path().join("ca.crt"), &identity.authority).unwrap();
+        let acceptor = identity.acceptor();
         let state = Arc::new(Mutex::new(State {
             consoles: consoles.into(),
             phases: phases.iter().map(|phase| (*phase).to_owned()).collect(),
@@ -142,27 +149,77 @@ impl Drop for Server {
     }
 }
 
-/// A certificate of an authority of its own, which is written to `ca.crt`.
-fn acceptor(directory: &Path) -> TlsAcceptor {
-    let key = KeyPair::generate().unwrap();
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let certificate = authority.self_signed(&key).unwrap();
-    fs::write(directory.join("ca.crt"), certificate.pem()).unwrap();
-    let issuer = Issuer::new(authority, key);
-    let key = KeyPair::generate().unwrap();
-    let names = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-    let certificate = names.signed_by(&key, &issuer).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::Pkcs8(key.serialize_der().into()),
-        )
-        .unwrap();
-    Arc::new(config).into()
+/// A server's certificate, and what its pods are to believe.
+pub struct Identity {
+    authority: String,
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    /// A certificate of an authority of its own.
+    fn signed() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = authority.self_signed(&key).unwrap();
+        let issuer = Issuer::new(authority, key);
+        let key = KeyPair::generate().unwrap();
+        let names = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        Self {
+            authority: certificate.pem(),
+            certificate: names.signed_by(&key, &issuer).unwrap().der().clone(),
+            key: PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        }
+    }
+
+    /// A certificate that is its own authority.
+    pub fn own_authority(name: &str, last_year: i32) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = rcgen::date_time_ymd(last_year, 12, 31);
+        let certificate = params.self_signed(&key).unwrap();
+        Self {
+            authority: certificate.pem(),
+            certificate: certificate.der().clone(),
+            key: PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        }
+    }
+
+    /// The same as everybody makes it.
+    pub fn of_openssl() -> Self {
+        let dir = TempDir::new().unwrap();
+        let [key, certificate] = ["key.pem", "cert.pem"].map(|name| dir.path().join(name));
+        let output = Command::new("openssl")
+            .args([
+                "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-days", "2",
+            ])
+            .args(["-subj", "/CN=kubernetes", "-addext"])
+            .arg("subjectAltName=IP:127.0.0.1")
+            .arg("-keyout")
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        Self {
+            authority: fs::read_to_string(&certificate).unwrap(),
+            certificate: CertificateDer::from_pem_file(certificate).unwrap(),
+            key: PrivateKeyDer::from_pem_file(key).unwrap(),
+        }
+    }
+
+    fn acceptor(self) -> TlsAcceptor {
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate], self.key)
+            .unwrap();
+        Arc::new(config).into()
+    }
 }
 
 async fn connection(
