@@ -30,7 +30,7 @@ impl PrivateFile {
             Some(dir) if !dir.as_os_str().is_empty() => dir,
             _ => Path::new("."),
         };
-        let file = NamedTempFile::with_prefix_in(".refit-", dir).with_context(writing)?;
+        let file = NamedTempFile::new_in(dir).with_context(writing)?;
         // The umask may have taken more away.
         file.as_file()
             .set_permissions(Permissions::from_mode(0o600))

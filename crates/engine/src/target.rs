@@ -435,3 +435,20 @@ fn open_drives(
     };
     session::open(drives, name, &mut options).with_context(|| format!("opening {name}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_back_can_be_typed() {
+        let disks = Target::Disks(["a.img", "b.img"].map(DiskSpec::new).to_vec());
+        let root = Target::Root("/mnt".into());
+        for (target, command) in [
+            (disks, "refit undo u.json a.img b.img"),
+            (root, "refit undo u.json --root /mnt"),
+        ] {
+            assert_eq!(target.undo_command(Path::new("u.json")), command);
+        }
+    }
+}
