@@ -112,7 +112,8 @@ impl Reader {
         };
         self.text_line(before);
         self.text_line(behind);
-        if self.phase != Some(Phase::Copy) || self.percent == Some(percent) {
+        // Other steps may be announced meanwhile.
+        if self.disk == 0 || self.percent == Some(percent) {
             return None;
         }
         self.percent = Some(percent);
@@ -430,6 +431,7 @@ mod tests {
             None,
             "only the spinner moved"
         );
+        reader.message(&message(Level::Message, "Doing more"), Duration::ZERO);
         assert!(reader.stderr_line(" 100% [********]").is_some());
     }
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use refit_v2v::{
     Accel, CancelToken, Capabilities, Conversion, ConvertError, ConvertOptions, Environment,
-    ErrorKind, Event, InPlaceOptions, Input, Kind, Phase, Tools, checks, run, run_in_place,
+    ErrorKind, Event, InPlaceOptions, Input, Kind, Phase, Protocol, Tools, checks, run,
+    run_in_place,
 };
 
 /// Only one appliance at a time.
@@ -230,6 +231,25 @@ fn no_operating_system() {
         fs::read(bench.path("d.img")).unwrap() == before,
         "the source was changed"
     );
+    bench.assert_clean();
+}
+
+/// What it says for people is understood as well, among all that it prints with -v -x.
+#[test]
+fn without_messages_for_machines() {
+    let _alone = alone();
+    let bench = Bench::new();
+    bench.sh("mke2fs -q -t ext4 d.img 32M");
+    let mut options = bench.options("d.img");
+    options.settings.protocol = Protocol::Plain;
+    let (result, events) = bench.run(&options);
+    let error = result.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NoOperatingSystem, "{error}");
+    for wanted in [Phase::Setup, Phase::Open, Phase::Inspect] {
+        let is_wanted =
+            |event: &Event| matches!(event, Event::Phase { phase, .. } if *phase == wanted);
+        assert!(events.iter().any(is_wanted), "{wanted:?} in {events:?}");
+    }
     bench.assert_clean();
 }
 
