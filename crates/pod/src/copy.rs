@@ -26,7 +26,7 @@ const SCRATCH: &str = "refit-source";
 /// # Errors
 /// If virt-v2v fails, or a disk cannot be written. The target's disks are unfinished then; the source is as it was.
 pub(crate) fn convert(run: &mut Run<'_, '_>) -> anyhow::Result<Converted> {
-    let scratch = run.state_dir().join(SCRATCH);
+    let scratch = run.state_dir.join(SCRATCH);
     fs::create_dir_all(&scratch).with_context(|| format!("creating {}", scratch.display()))?;
     let result = with_scratch(run, &scratch);
     if let Err(error) = fs::remove_dir_all(&scratch) {
@@ -313,7 +313,7 @@ mod tests {
             .status();
         assert!(status.unwrap().success());
         let disk = root.join("disk.img");
-        fs::File::create(&disk).unwrap().set_len(1 << 20).unwrap();
+        fs::write(&disk, vec![1; 1 << 20]).unwrap();
         let settings = [
             ("V2V_source", "ova"),
             ("V2V_vmName", "web1"),
@@ -322,6 +322,7 @@ mod tests {
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let settings = Settings::read(settings, []).unwrap();
+        fs::create_dir_all(&settings.paths.work_dir).unwrap();
         let mut env = PodEnvironment::read(root, |_| None).unwrap();
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         env.metrics = TcpListener::bind(any_port).unwrap().local_addr().unwrap();
@@ -355,6 +356,7 @@ mod tests {
             keys: Keys::default(),
             nics: Vec::new(),
             virtio_win: None,
+            state_dir: root.to_owned(),
             metrics: Metrics::new(),
             disks: vec![crate::Disk {
                 number: 0,

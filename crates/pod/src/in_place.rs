@@ -57,7 +57,7 @@ pub(crate) fn convert(run: &mut Run<'_, '_>) -> anyhow::Result<Converted> {
         v2v: outcome,
         ..Converted::default()
     };
-    let upper = Upper::over(&paths(&overlays), &run.state_dir())?;
+    let upper = Upper::over(&paths(&overlays), &run.state_dir)?;
     match session::fix(
         run,
         &On::Overlays(&upper.overlays, &|| upper.empty()),

@@ -51,6 +51,8 @@ pub(crate) struct Run<'r, 'e> {
     pub(crate) keys: Keys,
     pub(crate) nics: Vec<Nic>,
     pub(crate) virtio_win: Option<PathBuf>,
+    /// Where overlays are kept: the temporary storage that the plan gives, else the working directory.
+    pub(crate) state_dir: PathBuf,
     pub(crate) metrics: Metrics,
     pub(crate) disks: Vec<Disk>,
 }
@@ -149,15 +151,9 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Where overlays are kept: the temporary storage that the plan gives, else the working directory.
-    pub(crate) fn state_dir(&self) -> PathBuf {
-        let given = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty());
-        given.map_or_else(|| self.settings.paths.work_dir.clone(), PathBuf::from)
-    }
-
     pub(crate) fn disk_options(&self) -> DiskOptions {
         DiskOptions {
-            state_dir: Some(self.state_dir().join("refit-overlays")),
+            state_dir: Some(self.state_dir.join("refit-overlays")),
             image: ImageOptions::default(),
         }
     }
@@ -307,9 +303,29 @@ fn prepare<'r, 'e>(
         keys,
         nics: Vec::new(),
         virtio_win: found.map(|found| found.path),
+        state_dir: state_dir(&settings.paths.work_dir),
         metrics: Metrics::new(),
         disks: Vec::new(),
     })
+}
+
+/// `TMPDIR`, which is made if it is not there; `work_dir` if it cannot be.
+fn state_dir(work_dir: &Path) -> PathBuf {
+    let Some(given) = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty()) else {
+        return work_dir.to_owned();
+    };
+    let given = PathBuf::from(given);
+    match fs::create_dir_all(&given) {
+        Ok(()) => given,
+        Err(error) => {
+            tracing::warn!(
+                "TMPDIR, {}: {error}; overlays are kept in {}",
+                given.display(),
+                work_dir.display()
+            );
+            work_dir.to_owned()
+        }
+    }
 }
 
 /// Writes the documents, and gathers what is served.
