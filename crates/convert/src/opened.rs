@@ -9,7 +9,7 @@ use refit_engine::disks::ImageOptions;
 use refit_machine::{Machine, libvirt};
 use refit_v2v::{CancelToken, Input};
 
-use crate::appliance::{Reading, Selection};
+use crate::appliance::{self, Reading, Selection};
 use crate::environment;
 use crate::hardware::{self, Source};
 use crate::source::{self, SourceDisk};
@@ -50,6 +50,17 @@ impl Opened {
     pub fn remarks(&self) -> impl Iterator<Item = &str> {
         let remarks = self.source.warnings.iter().chain(&self.source.notes);
         remarks.map(String::as_str)
+    }
+
+    /// Compares an appliance's files with its manifest, as virt-v2v does with one that it reads itself.
+    ///
+    /// # Errors
+    /// If something is not what the manifest says; if it cannot be read; after `cancel`.
+    pub fn verify(&mut self, cancel: &CancelToken) -> anyhow::Result<()> {
+        let mut notes = Vec::new();
+        appliance::verify(&[&self.source], false, cancel, &mut |_| {}, &mut notes)?;
+        self.source.notes.extend(notes);
+        Ok(())
     }
 
     /// What the guest of an appliance is to know of its deployment; nothing if its description tells nothing. Holds
@@ -176,5 +187,24 @@ mod tests {
         assert!(has_properties(
             "<ProductSection><Property key='ip' type='string' value='192.0.2.1'/></ProductSection>"
         ));
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_its_maker_packed_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.ovf");
+        let text = crate::appliance::tests::descriptor("x", &["a"]);
+        fs::write(&path, &text).unwrap();
+        fs::write(
+            dir.path().join("a.mf"),
+            format!("SHA256(a.ovf)= {}\n", "0".repeat(64)),
+        )
+        .unwrap();
+        let mut opened = Opened::read(&Input::Ova(path.clone()), &Selection::default()).unwrap();
+        let error = opened.verify(&CancelToken::default()).unwrap_err();
+        assert!(format!("{error:#}").contains("a.ovf"), "{error:#}");
+        fs::remove_file(dir.path().join("a.mf")).unwrap();
+        let mut opened = Opened::read(&Input::Ova(path), &Selection::default()).unwrap();
+        opened.verify(&CancelToken::default()).unwrap();
     }
 }

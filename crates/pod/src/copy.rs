@@ -36,7 +36,7 @@ pub(crate) fn convert(run: &mut Run<'_, '_>) -> anyhow::Result<Converted> {
 }
 
 fn with_scratch(run: &mut Run<'_, '_>, scratch: &Path) -> anyhow::Result<Converted> {
-    let (opened, mut options) = source(run, scratch)?;
+    let (mut opened, mut options) = source(run, scratch)?;
     run.complete(&mut options.settings);
     // Until the fixups are done, of which it tells, too; and no longer: then the results are served.
     let _server = metrics_server(run)?;
@@ -56,7 +56,7 @@ fn with_scratch(run: &mut Run<'_, '_>, scratch: &Path) -> anyhow::Result<Convert
     match done {
         Ok(outcome) => converted.v2v = Some(outcome),
         Err(error) => {
-            let (Some(why), Some(opened)) = (refused::by_virt_v2v(&error), &opened) else {
+            let (Some(why), Some(opened)) = (refused::by_virt_v2v(&error), &mut opened) else {
                 return Err(error);
             };
             tracing::warn!("{why}; refit goes on without it");
@@ -114,7 +114,7 @@ fn appliance(
     scratch: &Path,
 ) -> anyhow::Result<(Option<Opened>, Input)> {
     let answered = run.env.ovf_values.is_some();
-    let opened = match Opened::read(given, &selection(run.env.ovf_values.as_deref())?) {
+    let mut opened = match Opened::read(given, &selection(run.env.ovf_values.as_deref())?) {
         Ok(opened) => opened,
         Err(error) if answered => return Err(error),
         Err(error) => {
@@ -129,6 +129,7 @@ fn appliance(
         "{}: {why}: virt-v2v gets its hardware and disks from refit",
         given.path().display()
     );
+    opened.verify(run.cancel)?;
     let domain = opened.as_domain(
         run.settings.target_name(),
         scratch,
@@ -164,11 +165,13 @@ fn selection(values: Option<&Path>) -> anyhow::Result<Selection> {
 /// is copied.
 fn own(
     run: &mut Run<'_, '_>,
-    opened: &Opened,
+    opened: &mut Opened,
     scratch: &Path,
     mut converted: Converted,
     refusal: anyhow::Error,
 ) -> anyhow::Result<Converted> {
+    // It may not have come so far.
+    opened.verify(run.cancel)?;
     // virt-v2v's overlays may be there.
     let scratch = scratch.join("own");
     fs::create_dir_all(&scratch).context("making a directory for overlays")?;
