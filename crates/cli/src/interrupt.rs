@@ -88,6 +88,11 @@ impl Interrupt {
     pub fn shield(&self) {
         self.state.shielded.store(true, Ordering::SeqCst);
     }
+
+    /// It is followed again.
+    pub fn lift_shield(&self) {
+        self.state.shielded.store(false, Ordering::SeqCst);
+    }
 }
 
 #[cfg(test)]

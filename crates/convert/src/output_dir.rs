@@ -49,7 +49,7 @@ pub(crate) struct Staging {
     logs_beside: PathBuf,
     created_out: bool,
     /// Held while this run lives; the kernel drops it with the process.
-    _lock: File,
+    lock: File,
     published: bool,
 }
 
@@ -95,7 +95,7 @@ impl Staging {
             out,
             staging,
             created_out,
-            _lock: lock,
+            lock,
             published: false,
         })
     }
@@ -185,9 +185,19 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        if self.published {
-            return;
+        if !self.published {
+            self.remove();
         }
+        // Closing it would not do: a program that is being started by another thread may have a copy for a moment.
+        if let Err(error) = flock(&self.lock, FlockOperation::Unlock) {
+            tracing::debug!("unlocking {}: {error}", self.out.display());
+        }
+    }
+}
+
+impl Staging {
+    /// Takes back what was made.
+    fn remove(&self) {
         if let Err(error) = fs::remove_dir_all(&self.staging) {
             tracing::warn!("{} could not be removed: {error}", self.staging.display());
         }

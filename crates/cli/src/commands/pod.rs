@@ -82,7 +82,11 @@ fn prepared(args: &[String]) -> anyhow::Result<ExitCode> {
         engine: &mut engine,
         fixups: &catalogue.fixups(),
         cancel: &cancel,
-        stop: &|| interrupt.was_asked(),
+        // Asked while the results are served, when all is written.
+        stop: &|| {
+            interrupt.lift_shield();
+            interrupt.was_asked()
+        },
     };
     Ok(refit_pod::run(&settings, &env, tooling).into())
 }
