@@ -34,8 +34,8 @@ pub(crate) enum On<'o> {
 }
 
 /// Runs the session. A fixup whose own check fails after it was applied is left out of a second attempt, and is in the
-/// report as failed: nobody could name it in a pod. `nics` are those of the machine, beside what the controller knows; `told`: what the guest of an
-/// appliance is to know: nobody attaches a medium in a cluster, so that it is kept in the guest.
+/// report as failed: nobody could name it in a pod. `nics` are those of the machine, beside what the controller knows;
+/// `told` is what the guest of an appliance is to know: nobody attaches a medium in a cluster, so it is kept in the guest.
 ///
 /// # Errors
 /// If the guest cannot be opened or changed; then what it works on may be half written if it is overlays, and is as
