@@ -19,6 +19,8 @@ use crate::http::{Answer, Client};
 
 /// The real one looks every three seconds or so.
 const RECONCILE: Duration = Duration::from_millis(200);
+/// How long a container whose process 1 has ended may take to be taken away, on a busy machine.
+const ENDING: Duration = Duration::from_secs(60);
 /// Nothing may take longer on a loaded machine without KVM.
 const LIMIT: Duration = Duration::from_secs(900);
 
@@ -90,12 +92,15 @@ impl Controller {
             // Errors while process 1 ends are those of a pod that is gone.
             let looked = pod.in_network(|| self.reconcile(&mut migration));
             if let Err(error) = looked {
-                thread::sleep(RECONCILE);
-                ensure!(
-                    pod.ended()?.is_some(),
-                    "{error:#}; the pod's log: {}",
-                    pod.log()
-                );
+                let failed = Instant::now();
+                while pod.ended()?.is_none() {
+                    ensure!(
+                        failed.elapsed() < ENDING,
+                        "{error:#}; the pod's log: {}",
+                        pod.log()
+                    );
+                    thread::sleep(RECONCILE);
+                }
             }
             thread::sleep(RECONCILE);
         }
