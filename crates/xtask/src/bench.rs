@@ -33,7 +33,7 @@ pub enum Bench {
 
 /// `cargo xtask bench fix|convert|ova|pod`
 pub fn run_bench(bench: Bench) -> anyhow::Result<()> {
-    setup::run_if_needed()?;
+    setup::bench_if_needed()?;
     match bench {
         Bench::Fix => fix::run(&Site::prepare()?),
         Bench::Convert => convert::run(&Site::prepare()?),

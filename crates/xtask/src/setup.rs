@@ -81,6 +81,8 @@ const FIRSTBOOT: &[&str] = &[
     "rustc",
     "wine64",
 ];
+/// What the benchmarks compare with, beside virt-v2v: virt-customize.
+const BENCH: &[&str] = &["guestfs-tools"];
 /// qemu comes as one set from one suite: its parts refuse each other's versions.
 const QEMU: &[&str] = &["qemu-system-x86", "qemu-utils"];
 
@@ -99,6 +101,12 @@ pub fn firstboot_if_needed() -> anyhow::Result<()> {
 /// Installs what the conversion pod's image needs.
 pub fn image_if_needed() -> anyhow::Result<()> {
     install_missing(IMAGE)
+}
+
+/// Installs what the benchmarks need beside what tests do.
+pub fn bench_if_needed() -> anyhow::Result<()> {
+    run_if_needed()?;
+    install_missing(BENCH)
 }
 
 fn install_missing(packages: &[&'static str]) -> anyhow::Result<()> {
