@@ -914,6 +914,10 @@ unsafe extern "C" {
         g: *mut guestfs_h,
         groups: *const *mut ::core::ffi::c_char,
     ) -> ::core::ffi::c_int;
+    pub fn guestfs_blkid(
+        g: *mut guestfs_h,
+        device: *const ::core::ffi::c_char,
+    ) -> *mut *mut ::core::ffi::c_char;
     pub fn guestfs_blockdev_getsize64(g: *mut guestfs_h, device: *const ::core::ffi::c_char)
     -> i64;
     pub fn guestfs_canonical_device_name(

@@ -26,6 +26,11 @@ string_calls! {
     /// unknown.
     vfs_type(mountable) on mountable -> text = guestfs_vfs_type;
 
+    /// Everything that blkid(8) says of a device by `-p`, name and value: `TYPE` and `UUID` of what it
+    /// holds, and of a partition its entry in the table (`PART_ENTRY_SCHEME`, `PART_ENTRY_NUMBER`,
+    /// `PART_ENTRY_TYPE`). Special characters in a value have a backslash before them.
+    blkid(device) on device -> pairs = guestfs_blkid;
+
     /// The label of the file system; empty if it has none.
     vfs_label(mountable) on mountable -> bytes = guestfs_vfs_label;
 

@@ -176,6 +176,14 @@ fn devices(guest: &Handle) {
     assert_eq!(partitions.len(), 2);
     guest.mkswap("/dev/sda1", Some("swapped")).unwrap();
     assert_eq!(guest.vfs_type("/dev/sda1").unwrap(), "swap");
+    let tags = guest.blkid("/dev/sda1").unwrap();
+    for (name, value) in [("TYPE", "swap"), ("PART_ENTRY_NUMBER", "1")] {
+        let found = tags.iter().find(|(key, _)| key == name.as_bytes());
+        assert_eq!(
+            found.map(|(_, value)| value.as_slice()),
+            Some(value.as_bytes())
+        );
+    }
 
     guest.part_disk(device, "mbr").unwrap();
     guest.part_set_bootable(device, 1, true).unwrap();
