@@ -2,10 +2,12 @@
 
 mod hives;
 mod lookup;
+mod seen;
 mod staging;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
 
@@ -18,6 +20,7 @@ use crate::rehearsal::{GuestCommand, RehearseError, Traces};
 use crate::selinux;
 use crate::stage::{Stage, Staged, appendix};
 use hives::OpenedHive;
+use seen::Seen;
 
 /// No configuration file is longer; [`Guest::read`] refuses more than this many bytes.
 pub const READ_LIMIT: u64 = 16 * 1024 * 1024;
@@ -34,14 +37,10 @@ pub(crate) const ROOT: (u32, u32) = (0, 0);
 /// steps, each on what the steps before will leave.
 #[derive(Clone)]
 pub struct Guest<'b> {
-    backend: &'b dyn Backend,
+    /// Shared by clones: planning changes nothing behind it.
+    seen: Rc<Seen<'b>>,
     facts: Facts,
     stage: Stage,
-    stats: RefCell<HashMap<GuestPath, Option<Stat>>>,
-    lists: RefCell<HashMap<GuestPath, Option<Vec<Entry>>>>,
-    links: RefCell<HashMap<GuestPath, Vec<u8>>>,
-    /// Directories in which something was looked for.
-    asked: RefCell<HashSet<GuestPath>>,
     hives: RefCell<HashMap<GuestPath, Result<OpenedHive, String>>>,
     /// Whether names are found in whatever case they are written, as Windows does. Two files whose
     /// names differ in nothing else can still be told apart by asking for exactly that name.
@@ -56,13 +55,9 @@ impl<'b> Guest<'b> {
     /// then mostly empty.
     pub fn inspect(backend: &'b dyn Backend, hints: &crate::facts::Hints) -> anyhow::Result<Self> {
         let mut guest = Self {
-            backend,
+            seen: Rc::new(Seen::new(backend)),
             facts: Facts::default(),
             stage: Stage::default(),
-            stats: RefCell::default(),
-            lists: RefCell::default(),
-            links: RefCell::default(),
-            asked: RefCell::default(),
             hives: RefCell::default(),
             folds_case: false,
         };
@@ -117,7 +112,7 @@ impl<'b> Guest<'b> {
             Some(Stat {
                 kind: FileKind::File,
                 ..
-            }) => self.backend.read(&real).map(Some),
+            }) => self.seen.read(&real).map(Some),
             Some(Stat {
                 kind: FileKind::Other,
                 ..
@@ -140,7 +135,7 @@ impl<'b> Guest<'b> {
         let Some(real) = self.resolve(&dir)? else {
             return Ok(BTreeMap::new());
         };
-        let mut found = self.backend.read_many(&real, suffix, READ_LIMIT)?;
+        let mut found = self.seen.backend.read_many(&real, suffix, READ_LIMIT)?;
         let mut contents = BTreeMap::new();
         for path in self.files(&dir, |name| name.ends_with(suffix))? {
             let staged = self.stage.nodes.contains_key(&real.join(path.file_name()));
@@ -189,17 +184,13 @@ impl<'b> Guest<'b> {
             return Ok(Vec::new());
         };
         if let Some(content) = self.stage.nodes.get(&real).and_then(Staged::content) {
-            let start = usize::try_from(offset)
-                .unwrap_or(usize::MAX)
-                .min(content.len());
-            let end = start.saturating_add(len).min(content.len());
-            return Ok(content[start..end].to_vec());
+            return Ok(seen::part(content, offset, len).to_vec());
         }
         match self.lstat_real(&real)? {
             Some(Stat {
                 kind: FileKind::File,
                 ..
-            }) => self.backend.read_at(&real, offset, len),
+            }) => self.seen.read_at(&real, offset, len),
             _ => Ok(Vec::new()),
         }
     }
@@ -218,9 +209,10 @@ impl<'b> Guest<'b> {
             ) => return Ok(Vec::new()),
             Some(Staged::Dir { .. }) => BTreeMap::new(),
             Some(Staged::Attributes { .. }) | None => self
-                .list_backend(&real)?
-                .into_iter()
-                .map(|entry| (entry.name, entry.kind))
+                .seen
+                .list(&real)?
+                .iter()
+                .map(|entry| (entry.name.clone(), entry.kind))
                 .collect(),
         };
         for (path, staged) in &self.stage.nodes {
@@ -356,10 +348,10 @@ impl<'b> Guest<'b> {
         let Some(real) = self.resolve(&path.into())? else {
             return Ok(None);
         };
-        if self.backend.lstat(&real)?.is_none() {
+        if self.seen.lstat(&real)?.is_none() {
             return Ok(None);
         }
-        let attributes = self.backend.xattrs(&real)?;
+        let attributes = self.seen.backend.xattrs(&real)?;
         let label = attributes
             .iter()
             .find(|(name, _)| name == selinux::XATTR)
@@ -379,26 +371,26 @@ impl<'b> Guest<'b> {
             return Ok(staged == content);
         }
         if let Some(files) = self.stage.appended.get(real) {
-            let segment = appendix(self.backend, real, stat.size, files)?;
+            let segment = appendix(self.seen.backend, real, stat.size, files)?;
             return Ok(content
                 .strip_suffix(segment.as_slice())
                 .is_some_and(|image| image.len() as u64 == stat.size)
-                && content.starts_with(&self.backend.read(real)?));
+                && content.starts_with(&self.seen.read(real)?));
         }
-        Ok(stat.size == content.len() as u64 && self.backend.read(real)? == content)
+        Ok(stat.size == content.len() as u64 && self.seen.read(real)? == content)
     }
 
     /// Extended attributes of what is at `real`, a path without links; what is planned has none.
     pub(crate) fn xattrs(&self, real: &GuestPath) -> anyhow::Result<Xattrs> {
         match self.stage.nodes.get(real) {
-            Some(Staged::Attributes { .. }) | None => self.backend.xattrs(real),
+            Some(Staged::Attributes { .. }) | None => self.seen.backend.xattrs(real),
             Some(_) => Ok(Xattrs::new()),
         }
     }
 
     /// Runs a program on what is planned so far.
     pub(crate) fn run(&self, command: &GuestCommand) -> Result<Traces, RehearseError> {
-        self.backend.rehearse(&self.stage, command)
+        self.seen.backend.rehearse(&self.stage, command)
     }
 
     /// Everything planned so far.
@@ -410,7 +402,7 @@ impl<'b> Guest<'b> {
 impl std::fmt::Debug for Guest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Guest")
-            .field("backend", &self.backend.describe())
+            .field("backend", &self.seen.backend.describe())
             .field("staged", &self.stage.nodes.len())
             .finish_non_exhaustive()
     }

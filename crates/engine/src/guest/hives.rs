@@ -183,7 +183,7 @@ impl Guest<'_> {
             "{} bytes is too long for a hive",
             stat.size
         );
-        let content = self.backend.read(real)?;
+        let content = self.seen.backend.read(real)?;
         const DAMAGED: &str =
             "it is damaged. Repair the guest where it ran, or restore it from a backup";
         if !Hive::is_dirty(&content).context(DAMAGED)? {
@@ -202,7 +202,7 @@ impl Guest<'_> {
             };
             let size = self.lstat_real(&log)?.map_or(0, |stat| stat.size);
             if (1..=HIVE_LIMIT).contains(&size) {
-                logs.push(self.backend.read(&log)?);
+                logs.push(self.seen.backend.read(&log)?);
                 paths.push(log);
             }
         }

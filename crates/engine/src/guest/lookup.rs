@@ -1,7 +1,7 @@
 //! Following paths and remembering what was found.
 
 use super::{Guest, ROOT};
-use crate::backend::{Entry, FileKind, Stat};
+use crate::backend::{FileKind, Stat};
 use crate::path::{GuestPath, same_name};
 use crate::stage::Staged;
 
@@ -25,11 +25,8 @@ impl Guest<'_> {
             let name = self.spelling(&real, name)?;
             let next = real.join(&name);
             let last = pending.is_empty();
-            match self.lstat_real(&next)? {
-                Some(Stat {
-                    kind: FileKind::Symlink,
-                    ..
-                }) if follow_last || !last => {
+            match self.kind_real(&next)? {
+                Some(FileKind::Symlink) if follow_last || !last => {
                     links += 1;
                     if links > LINK_LIMIT {
                         return Ok(None);
@@ -47,10 +44,7 @@ impl Guest<'_> {
                     steps.reverse();
                     pending.extend(steps);
                 }
-                Some(Stat {
-                    kind: FileKind::Dir,
-                    ..
-                }) => real = next,
+                Some(FileKind::Dir) => real = next,
                 Some(_) if last => real = next,
                 None if last => return Ok(Some(next)),
                 Some(_) | None => return Ok(None),
@@ -65,15 +59,12 @@ impl Guest<'_> {
         if !self.folds_case || self.stage.nodes.contains_key(&dir.join(&name)) {
             return Ok(name);
         }
-        let entries = self.list_backend(dir)?;
+        let entries = self.seen.list(dir)?;
         if entries.iter().any(|entry| entry.name == name) {
             return Ok(name);
         }
-        if let Some(entry) = entries
-            .into_iter()
-            .find(|entry| same_name(&entry.name, &name))
-        {
-            return Ok(entry.name);
+        if let Some(entry) = entries.iter().find(|entry| same_name(&entry.name, &name)) {
+            return Ok(entry.name.clone());
         }
         let planned =
             self.stage.nodes.keys().find(|path| {
@@ -87,12 +78,7 @@ impl Guest<'_> {
         if let Some(Staged::Link { target }) = self.stage.nodes.get(real) {
             return Ok(target.clone());
         }
-        if let Some(known) = self.links.borrow().get(real) {
-            return Ok(known.clone());
-        }
-        let target = self.backend.read_link(real)?;
-        self.links.borrow_mut().insert(real.clone(), target.clone());
-        Ok(target)
+        self.seen.read_link(real)
     }
 
     /// Attributes at a path without links, planned changes included.
@@ -100,7 +86,7 @@ impl Guest<'_> {
         match self.stage.nodes.get(real) {
             Some(Staged::Gone) => return Ok(None),
             Some(Staged::Attributes { mode, owner }) => {
-                return Ok(self.lstat_backend(real)?.map(|stat| Stat {
+                return Ok(self.seen.lstat(real)?.map(|stat| Stat {
                     mode: *mode,
                     uid: owner.0,
                     gid: owner.1,
@@ -132,60 +118,28 @@ impl Guest<'_> {
             }
             None => {}
         }
-        let mut ancestor = real.parent();
-        while let Some(here) = ancestor {
-            // A planned directory is always a new one: only what is planned is in it.
-            if matches!(
-                self.stage.nodes.get(&here),
-                Some(Staged::Gone | Staged::Dir { .. })
-            ) {
-                return Ok(None);
-            }
-            ancestor = here.parent();
+        match self.is_replaced(real) {
+            true => Ok(None),
+            false => self.seen.lstat(real),
         }
-        self.lstat_backend(real)
     }
 
-    pub(super) fn lstat_backend(&self, path: &GuestPath) -> anyhow::Result<Option<Stat>> {
-        if let Some(known) = self.stats.borrow().get(path) {
-            return Ok(*known);
+    /// The kind of what is at a path without links, planned changes included.
+    fn kind_real(&self, real: &GuestPath) -> anyhow::Result<Option<FileKind>> {
+        match self.stage.nodes.get(real) {
+            Some(_) => Ok(self.lstat_real(real)?.map(|stat| stat.kind)),
+            None if self.is_replaced(real) => Ok(None),
+            None => self.seen.kind(real),
         }
-        let stat = if self.is_not_listed(path)? {
-            None
-        } else {
-            self.backend.lstat(path)?
-        };
-        self.stats.borrow_mut().insert(path.clone(), stat);
-        Ok(stat)
     }
 
-    /// Whether the directory's list says that there is nothing at `path`. Most questions are for
-    /// what some other guest would have; so the second one in a directory asks for its list, and
-    /// saves the rest their round trips.
-    fn is_not_listed(&self, path: &GuestPath) -> anyhow::Result<bool> {
-        let Some(dir) = path.parent() else {
-            return Ok(false);
-        };
-        if !self.asked.borrow_mut().insert(dir.clone()) {
-            self.list_backend(&dir)?;
-        }
-        let lists = self.lists.borrow();
-        let Some(entries) = lists.get(&dir) else {
-            return Ok(false);
-        };
-        let name = path.file_name();
-        // On FAT and NTFS a name in other letters may be the same file.
-        let mut entries = entries.iter().flatten();
-        Ok(!entries.any(|entry| entry.name.eq_ignore_ascii_case(name)))
-    }
-
-    pub(super) fn list_backend(&self, dir: &GuestPath) -> anyhow::Result<Vec<Entry>> {
-        if let Some(known) = self.lists.borrow().get(dir) {
-            return Ok(known.clone().unwrap_or_default());
-        }
-        let entries = self.backend.list(dir)?;
-        self.lists.borrow_mut().insert(dir.clone(), entries.clone());
-        Ok(entries.unwrap_or_default())
+    /// Whether what is around `real` goes, and with it what the backend has there. A planned directory is always a new
+    /// one: only what is planned is in it.
+    fn is_replaced(&self, real: &GuestPath) -> bool {
+        std::iter::successors(real.parent(), GuestPath::parent).any(|dir| {
+            let staged = self.stage.nodes.get(&dir);
+            matches!(staged, Some(Staged::Gone | Staged::Dir { .. }))
+        })
     }
 }
 
