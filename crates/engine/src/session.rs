@@ -5,6 +5,7 @@ mod clevis;
 mod esp;
 mod ntfs;
 mod search;
+mod volumes;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,14 +16,9 @@ use refit_guestfs::{AddDrive, CacheMode, CancelHandle, CryptsetupOpen, Handle};
 use refit_machine::Firmware;
 
 use crate::backend::GuestfsBackend;
-use crate::facts::{BlockDevice, Hints, Mount, Os};
+use crate::facts::{Hints, Mount, Os};
 use crate::keys::{Key, Source};
-
-/// Type of an EFI system partition in a GPT (UEFI specification, table "Defined GPT Partition
-/// Entry - Partition Type GUIDs").
-const GPT_ESP: &str = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B";
-/// Type of the partition that GRUB for BIOS embeds itself in.
-const GPT_BIOS_BOOT: &str = "21686148-6449-6E6F-744E-656564454649";
+use volumes::{Volume, Volumes};
 
 /// Emulation does not hang as KVM does, but it is slow: beside many other machines an appliance takes
 /// minutes to start.
@@ -191,7 +187,7 @@ pub fn open(
     let handle = launch(drives, options)?;
     let (locked, volumes) = decrypt(&handle, &options.keys)?;
     let wanted = options.os_device.as_deref();
-    let certain = certain::system(&handle)?
+    let certain = certain::system(&handle, &volumes)?
         .filter(|found| wanted.is_none_or(|wanted| found.root == wanted.as_bytes()));
     let is_inspected = certain.is_none();
     let mut found: Vec<search::Found> = certain.into_iter().collect();
@@ -207,7 +203,7 @@ pub fn open(
     } else {
         found.iter().map(|found| found.root.clone()).collect()
     };
-    let root = choose(&handle, name, &roots, wanted, locked)?;
+    let root = choose(&handle, name, &volumes, &roots, wanted, locked)?;
     let mountpoints = match found.into_iter().find(|found| found.root == root) {
         Some(found) => found.mounts,
         None => handle
@@ -217,36 +213,43 @@ pub fn open(
     let read_only = drives
         .iter()
         .all(|drive| drive.access == DriveAccess::ThrowAway);
-    let unwritable = ntfs::unwritable(&handle, root);
+    let unwritable = match volumes.kind(root) {
+        "ntfs" => ntfs::unwritable(&handle, root),
+        _ => None,
+    };
     if let Some(reason) = unwritable.as_ref().filter(|_| !read_only) {
         return Err(OpenError::Unwritable {
             name: name.to_owned(),
             reason: reason.clone(),
         });
     }
-    let windows_esp = match kind(&handle, root).as_str() {
-        "windows" => esp::look(&handle, &boot_partitions(&handle)?.efi),
+    let system = match is_inspected {
+        true => kind(&handle, root),
+        false => "linux".to_owned(),
+    };
+    let windows_esp = match system.as_str() {
+        "windows" => esp::look(&handle, volumes.efi()),
         _ => None,
     };
-    let mounts = match mount(&handle, root, mountpoints, read_only) {
+    let mounts = match mount(&handle, root, mountpoints, &volumes, read_only) {
         Ok(mounts) => mounts,
         // UFS needs options that only inspection knows, and is never written to.
-        Err(error) if !matches!(kind(&handle, root).as_str(), "linux" | "windows" | "") => {
+        Err(error) if !matches!(system.as_str(), "linux" | "windows" | "") => {
             return Err(OpenError::Foreign {
                 name: name.to_owned(),
                 product: describe(&handle, root),
                 reason: format!("{error:#}"),
-                firmware: firmware(&handle)?,
+                firmware: volumes.firmware(),
             });
         }
         Err(error) => return Err(error.into()),
     };
     let hints = Hints {
-        firmware: Some(firmware(&handle)?),
+        firmware: Some(volumes.firmware()),
         mounts,
         unwritable,
         windows_esp,
-        devices: devices(&handle, volumes)?,
+        devices: volumes.facts(&handle),
         ..if is_inspected {
             inspected(&handle, root)
         } else {
@@ -314,21 +317,20 @@ fn configure(
 
 /// Opens encrypted volumes with the keys that fit. Returns the ones that stay closed, with reasons, and
 /// everything that is there then.
-fn decrypt(handle: &Handle, keys: &[Key]) -> anyhow::Result<(Vec<String>, Vec<Volume>)> {
+fn decrypt(handle: &Handle, keys: &[Key]) -> anyhow::Result<(Vec<String>, Volumes)> {
     let mut locked = Vec::new();
     let mut opened = false;
-    let found = volumes(handle)?;
-    for Volume { device, kind } in &found {
+    let found = Volumes::look(handle)?;
+    for Volume {
+        device, kind, uuid, ..
+    } in found.iter()
+    {
         let kind = match kind.as_str() {
             "crypto_LUKS" => "luks",
             "BitLocker" => "bitlk",
             _ => continue,
         };
-        let uuid = handle.vfs_uuid(device).unwrap_or_default();
-        let fitting: Vec<&Key> = keys
-            .iter()
-            .filter(|key| key.is_for(device, &uuid))
-            .collect();
+        let fitting: Vec<&Key> = keys.iter().filter(|key| key.is_for(device, uuid)).collect();
         let map_name = format!("crypt{}", device.rsplit('/').next().unwrap_or_default());
         let crypt = CryptsetupOpen::new().crypttype(kind);
         let mut reason = match fitting.as_slice() {
@@ -357,40 +359,15 @@ fn decrypt(handle: &Handle, keys: &[Key]) -> anyhow::Result<(Vec<String>, Vec<Vo
         handle
             .lvm_scan(true)
             .context("looking for logical volumes in decrypted ones")?;
-        return Ok((locked, volumes(handle)?));
+        return Ok((locked, Volumes::look(handle)?));
     }
     Ok((locked, found))
-}
-
-/// A disk, a partition or a volume, and what it holds by blkid's name; empty if nothing known.
-struct Volume {
-    device: String,
-    kind: String,
-}
-
-/// Whatever may hold a file system or an encrypted volume. `list_filesystems` of libguestfs 1.48 leaves
-/// LUKS out.
-fn volumes(handle: &Handle) -> anyhow::Result<Vec<Volume>> {
-    let list = || -> refit_guestfs::Result<Vec<String>> {
-        let mut devices = handle.list_devices()?;
-        devices.extend(handle.list_partitions()?);
-        devices.extend(handle.list_md_devices()?);
-        devices.extend(handle.lvs()?);
-        // What encrypted volumes hold, once they are open.
-        devices.extend(handle.list_dm_devices()?);
-        Ok(devices)
-    };
-    let volume = |device: String| Volume {
-        kind: handle.vfs_type(&device).unwrap_or_default(),
-        device,
-    };
-    let devices = list().context("listing partitions and volumes")?;
-    Ok(devices.into_iter().map(volume).collect())
 }
 
 fn choose<'r>(
     handle: &Handle,
     name: &str,
+    volumes: &Volumes,
     roots: &'r [Vec<u8>],
     wanted: Option<&str>,
     locked: Vec<String>,
@@ -408,12 +385,12 @@ fn choose<'r>(
         ([], _) if !locked.is_empty() => Err(OpenError::Encrypted {
             name: name.to_owned(),
             devices: locked,
-            firmware: firmware(handle)?,
+            firmware: volumes.firmware(),
         }),
         ([], _) => Err(OpenError::NoOperatingSystem {
             name: name.to_owned(),
             seen: seen(handle),
-            firmware: firmware(handle)?,
+            firmware: volumes.firmware(),
         }),
         (_, Some(device)) => roots
             .iter()
@@ -476,13 +453,14 @@ fn mount(
     handle: &Handle,
     root: &[u8],
     mountpoints: Vec<(Vec<u8>, Vec<u8>)>,
+    volumes: &Volumes,
     read_only: bool,
 ) -> anyhow::Result<Vec<Mount>> {
     let mut mounts = Vec::new();
     for (path, device) in mountpoints {
         // Its fstab may name the disk by a number that it has in the guest and not here.
         let device = if path == b"/" { root.to_vec() } else { device };
-        let mounted = if read_only || search::is_sealed(handle, &device) {
+        let mounted = if read_only || volumes.is_sealed(&device) {
             handle.mount_ro(&device, &path)
         } else {
             handle.mount(&device, &path)
@@ -528,80 +506,4 @@ fn inspected(handle: &Handle, root: &[u8]) -> Hints {
         hostname: known(handle.inspect_get_hostname(root)),
         ..Hints::default()
     }
-}
-
-/// Everything with a file system, swap space, an encrypted or another volume on it.
-fn devices(handle: &Handle, volumes: Vec<Volume>) -> anyhow::Result<Vec<BlockDevice>> {
-    let disks = handle.list_devices().context("listing disks")?;
-    let mut devices = Vec::new();
-    for Volume { device, kind } in volumes {
-        if kind.is_empty() || kind == "unknown" {
-            continue;
-        }
-        let partition = handle.part_to_partnum(&device).ok();
-        let whole = match partition {
-            Some(_) => handle.part_to_dev(&device).ok(),
-            None => Some(device.clone()),
-        };
-        let ntfs::Volume { dirty, label } = match kind.as_str() {
-            "ntfs" => ntfs::volume(handle, &device).unwrap_or_default(),
-            _ => ntfs::Volume::default(),
-        };
-        devices.push(BlockDevice {
-            label,
-            dirty,
-            disk: whole.and_then(|whole| disks.iter().position(|disk| *disk == whole)),
-            partition,
-            kind,
-            uuid: handle
-                .vfs_uuid(&device)
-                .ok()
-                .filter(|uuid| !uuid.is_empty()),
-            device,
-        });
-    }
-    Ok(devices)
-}
-
-/// A GPT with an EFI system partition and without a BIOS boot partition boots with UEFI; so does
-/// virt-v2v decide.
-fn firmware(handle: &Handle) -> anyhow::Result<Firmware> {
-    let found = boot_partitions(handle)?;
-    Ok(if found.bios || found.efi.is_empty() {
-        Firmware::Bios
-    } else {
-        Firmware::Uefi
-    })
-}
-
-/// What partition tables say of how a machine starts.
-#[derive(Debug, Default)]
-struct BootPartitions {
-    /// The EFI system partitions.
-    efi: Vec<String>,
-    /// Whether there is a BIOS boot partition.
-    bios: bool,
-}
-
-fn boot_partitions(handle: &Handle) -> anyhow::Result<BootPartitions> {
-    let mut found = BootPartitions::default();
-    for device in handle.list_devices().context("listing disks")? {
-        if handle.part_get_parttype(&device).ok().as_deref() != Some("gpt") {
-            continue;
-        }
-        for partition in handle
-            .part_list(&device)
-            .with_context(|| format!("reading the partitions of {device}"))?
-        {
-            let number = partition.number;
-            let guid = handle
-                .part_get_gpt_type(&device, number)
-                .unwrap_or_default();
-            found.bios |= guid.eq_ignore_ascii_case(GPT_BIOS_BOOT);
-            if guid.eq_ignore_ascii_case(GPT_ESP) {
-                found.efi.push(format!("{device}{number}"));
-            }
-        }
-    }
-    Ok(found)
 }

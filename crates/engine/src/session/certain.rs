@@ -10,28 +10,35 @@ use anyhow::Context as _;
 use refit_guestfs::Handle;
 
 use super::search::{Found, Part, look};
+use super::volumes::Volumes;
 
 /// File systems of Linux. Anything else (NTFS, UFS, an installer's ISO 9660...) may be another system,
 /// which inspection knows better.
 const KNOWN: [&str; 9] = [
     "ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "jfs", "reiserfs", "vfat",
 ];
-/// What is no file system, or none that one could boot from.
-const NOTHING: [&str; 2] = ["unknown", "swap"];
+/// What is no file system, or none that one could boot from; so is what stays encrypted, and a member of a volume
+/// that is listed itself.
+const NOTHING: [&str; 4] = ["", "unknown", "swap", "crypto_LUKS"];
+/// How blkid's names of such members end.
+const MEMBER: &str = "_member";
 /// No fstab is longer.
-const FSTAB_LIMIT: u64 = 256 * 1024;
+const FSTAB_LIMIT: u32 = 256 * 1024;
 
 /// The system, if there is exactly one and all that it mounts from its disks is certain.
 ///
 /// # Errors
 /// If the appliance cannot say what is on the disks. Leaves nothing mounted.
-pub(super) fn system(handle: &Handle) -> anyhow::Result<Option<Found>> {
-    let filesystems = handle
-        .list_filesystems()
-        .context("listing file systems")?
-        .into_iter()
-        .filter(|(_, kind)| !NOTHING.contains(&kind.as_str()))
-        .collect::<Vec<_>>();
+pub(super) fn system(handle: &Handle, volumes: &Volumes) -> anyhow::Result<Option<Found>> {
+    // libguestfs takes a second to list them, and is needed for the subvolumes of btrfs alone.
+    let mut filesystems = match volumes.iter().any(|volume| volume.kind == "btrfs") {
+        true => handle.list_filesystems().context("listing file systems")?,
+        false => volumes
+            .iter()
+            .map(|volume| (volume.device.clone().into_bytes(), volume.kind.clone()))
+            .collect(),
+    };
+    filesystems.retain(|(_, kind)| !NOTHING.contains(&kind.as_str()) && !kind.ends_with(MEMBER));
     if !filesystems
         .iter()
         .all(|(_, kind)| KNOWN.contains(&kind.as_str()))
@@ -64,7 +71,7 @@ pub(super) fn system(handle: &Handle) -> anyhow::Result<Option<Found>> {
     let Some((root, fstab)) = found else {
         return Ok(None);
     };
-    let names = Names::read(handle, &filesystems);
+    let names = Names::read(handle, &filesystems, volumes, &fstab);
     Ok(mounts(&fstab, &names).map(|mut mounts| {
         mounts.insert(b"/".to_vec(), root.clone());
         Found {
@@ -84,9 +91,11 @@ fn read_fstab(handle: &Handle) -> anyhow::Result<Option<String>> {
     if !handle.is_file(PATH, false)? {
         return Ok(None);
     }
-    let content = handle.read_file_within(PATH, FSTAB_LIMIT);
+    // A longer one is cut off, and not read at all.
+    let content = handle.pread(PATH, FSTAB_LIMIT + 1, 0);
     Ok(content
         .ok()
+        .filter(|content| content.len() <= FSTAB_LIMIT as usize)
         .and_then(|content| String::from_utf8(content).ok()))
 }
 
@@ -100,19 +109,33 @@ struct Names {
 }
 
 impl Names {
-    fn read(handle: &Handle, filesystems: &[(Vec<u8>, String)]) -> Self {
+    /// Of `filesystems`. Their labels are asked for only if `fstab` goes by labels.
+    fn read(
+        handle: &Handle,
+        filesystems: &[(Vec<u8>, String)],
+        volumes: &Volumes,
+        fstab: &str,
+    ) -> Self {
         let mut names = Self::default();
+        let by_label = ["LABEL=", "/by-label/"]
+            .iter()
+            .any(|tag| fstab.contains(tag));
         for (device, _) in filesystems {
             if device.starts_with(b"btrfsvol:") {
                 names.devices.insert(device.clone(), device.clone());
                 continue;
             }
             let text = String::from_utf8_lossy(device);
-            let uuid = handle.vfs_uuid(text.as_ref()).unwrap_or_default();
-            let label = handle.vfs_label(text.as_ref()).unwrap_or_default();
-            let label = String::from_utf8_lossy(&label).into_owned();
-            insert(&mut names.uuids, uuid.to_lowercase(), device);
-            insert(&mut names.labels, label, device);
+            insert(
+                &mut names.uuids,
+                volumes.uuid(device).to_lowercase(),
+                device,
+            );
+            if by_label {
+                let label = handle.vfs_label(text.as_ref()).unwrap_or_default();
+                let label = String::from_utf8_lossy(&label).into_owned();
+                insert(&mut names.labels, label, device);
+            }
             // `/dev/VG/LV`, which fstab may also call `/dev/mapper/VG-LV` (lvm(8), "dashes are doubled").
             if let [vg, lv] = text
                 .trim_start_matches("/dev/")

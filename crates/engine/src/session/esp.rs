@@ -19,8 +19,11 @@ const STORE_LIMIT: u64 = 16 << 20;
 const FALLBACKS: [&str; 3] = ["bootx64.efi", "bootia32.efi", "bootaa64.efi"];
 
 /// The first of `partitions` that has Windows' boot manager; `None` if none has. Nothing is mounted before and after.
-pub(super) fn look(handle: &Handle, partitions: &[String]) -> Option<WindowsEsp> {
-    partitions.iter().find_map(|device| {
+pub(super) fn look<'v>(
+    handle: &Handle,
+    mut partitions: impl Iterator<Item = &'v str>,
+) -> Option<WindowsEsp> {
+    partitions.find_map(|device| {
         let found = handle
             .mount_ro(device, "/")
             .context("mounting")

@@ -17,13 +17,9 @@ pub(super) fn volume(handle: &Handle, device: &str) -> Option<Volume> {
     })
 }
 
-/// Why the file system on `device` must not be written to, and what the user can do; `None` if it may, or is no
-/// NTFS. It is not mounted.
+/// Why the NTFS on `device` must not be written to, and what the user can do; `None` if it may. It is not mounted.
 pub(super) fn unwritable(handle: &Handle, device: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(device).ok()?;
-    if handle.vfs_type(name).ok()? != "ntfs" {
-        return None;
-    }
     let code = match handle.ntfs_3g_probe(name, true) {
         Ok(code) => code,
         Err(error) => {

@@ -16,10 +16,6 @@ const INIT: [&str; 4] = [
     "/usr/lib/systemd/systemd",
 ];
 
-/// Type of the read-only `/usr` of Flatcar and its relatives, in a GPT (Flatcar, "Disk layout"). A checksum
-/// over it (dm-verity) is checked at boot.
-const GPT_SEALED_USR: &str = "5DFBF5F4-2848-4BAC-AA5E-0D9A20B745A6";
-
 /// A system that was found by its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
@@ -107,18 +103,6 @@ fn combine(parts: Vec<(Vec<u8>, Part)>) -> Vec<Found> {
             root,
         })
         .collect()
-}
-
-/// Whether a partition must never be mounted for writing, since even that changes it.
-pub(super) fn is_sealed(handle: &Handle, device: &[u8]) -> bool {
-    let Ok(device) = std::str::from_utf8(device) else {
-        return false;
-    };
-    let kind = handle.part_to_partnum(device).and_then(|number| {
-        let disk = handle.part_to_dev(device)?;
-        handle.part_get_gpt_type(&disk, number)
-    });
-    kind.is_ok_and(|kind| kind.eq_ignore_ascii_case(GPT_SEALED_USR))
 }
 
 #[cfg(test)]
