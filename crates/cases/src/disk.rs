@@ -130,7 +130,7 @@ fn launch(disks: &[Disk], appliance: &mut Appliance<'_>) -> Result<Handle> {
     handle.set_pgroup(true)?;
     handle.set_identifier("refit")?;
     if (appliance.force_tcg)() {
-        handle.set_backend_setting("force_tcg", "1")?;
+        handle.emulate()?;
     }
     let add = AddDrive::new().format("raw").cachemode(CacheMode::Unsafe);
     for disk in disks {

@@ -299,7 +299,7 @@ fn configure(
     handle.set_pgroup(true)?;
     handle.set_identifier("refit")?;
     if force_tcg {
-        handle.set_backend_setting("force_tcg", "1")?;
+        handle.emulate()?;
     }
     if options.keys.iter().any(Key::is_clevis) {
         handle.set_network(true)?;

@@ -42,6 +42,7 @@ mod command;
 mod config;
 mod directory;
 mod drive;
+pub mod emulation;
 mod error;
 mod event;
 mod file;

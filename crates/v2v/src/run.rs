@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
+use refit_guestfs::emulation;
+
 use crate::argv::{self, CommandLine, io_error};
 use crate::capabilities::Capabilities;
 use crate::errors::{ConvertError, ErrorKind};
@@ -518,6 +520,9 @@ impl<'a> Job<'a> {
         }
         if tcg {
             command.env(BACKEND_SETTINGS, force_tcg(self.env));
+            let present = self.env.get(emulation::APPEND).unwrap_or_default();
+            let options = emulation::kernel_options(&present.to_string_lossy());
+            command.env(emulation::APPEND, options);
         }
         // virt-v2v gives the appliance twice libguestfs's default.
         if let Some(memsize) = self

@@ -208,7 +208,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("refit-firstboot", &["refit-engine"]),
     ("refit-packages", &["refit-engine"]),
-    ("refit-v2v", &["refit-image", "refit-machine"]),
+    (
+        "refit-v2v",
+        &["refit-guestfs", "refit-image", "refit-machine"],
+    ),
     ("refit-kubevirt", &["refit-machine"]),
     ("refit-ovf", &["refit-iso9660", "refit-machine"]),
     ("refit-virtio-win", &["refit-iso9660"]),
