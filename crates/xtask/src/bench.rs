@@ -4,6 +4,7 @@
 
 mod convert;
 mod fix;
+mod image;
 mod ova;
 mod pod;
 mod stopwatch;
@@ -29,9 +30,11 @@ pub enum Bench {
     Ova,
     /// `refit pod` beside virt-v2v-in-place, virt-v2v-inspector and virt-customize, as Forklift's image runs them
     Pod,
+    /// The same in containers of the built image, with its virt-v2v and appliance (after `cargo xtask image`)
+    Image,
 }
 
-/// `cargo xtask bench fix|convert|ova|pod`
+/// `cargo xtask bench fix|convert|ova|pod|image`
 pub fn run_bench(bench: Bench) -> anyhow::Result<()> {
     setup::bench_if_needed()?;
     match bench {
@@ -39,6 +42,7 @@ pub fn run_bench(bench: Bench) -> anyhow::Result<()> {
         Bench::Convert => convert::run(&Site::prepare()?),
         Bench::Ova => ova::measure(&release()?, &directory()?),
         Bench::Pod => pod::run(&Site::prepare()?),
+        Bench::Image => image::measure(&Site::prepare()?),
     }
 }
 

@@ -134,6 +134,14 @@ pub fn build(image: &Image) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Installs the image's packages and `more` into `archive`, a tree.
+pub fn install_with(more: &[&str], archive: &Path) -> anyhow::Result<()> {
+    setup::image_if_needed()?;
+    let (mut recipe, _) = Recipe::read()?;
+    recipe.packages.extend(more.iter().map(ToString::to_string));
+    tree::install(&recipe, None, &root().join("target/image/debs"), archive)
+}
+
 /// What tells apart which packages are installed.
 fn key(recipe: &Recipe, image: &Image) -> anyhow::Result<String> {
     let said = serde_json::to_string(&(

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -16,6 +17,9 @@ use crate::process::run as must;
 
 /// refit's share of the other sequence's time.
 const LIMIT: f64 = 0.15;
+/// Names of what [`after_conversion`] puts into the guest.
+const MAP: &str = "macToIP";
+const SCRIPT: &str = "network.sh";
 const ADDRESS: &str = "10.0.2.15";
 const PREFIX: u8 = 24;
 const GATEWAY: &str = "10.0.2.2";
@@ -29,7 +33,8 @@ pub fn run(site: &Site) -> anyhow::Result<()> {
 
     println!("\nForklift's sequence, with a stand-in for its script");
     let mut theirs_took = Stopwatch::default();
-    after_conversion(site, &mut theirs_took, &dir, &theirs)?;
+    write_inputs(&dir)?;
+    after_conversion(&|name| site.command(name), &mut theirs_took, &dir, &theirs)?;
     println!("refit");
     let mut ours_took = Stopwatch::default();
     refit_fix(site, &mut ours_took, &dir, &ours)?;
@@ -64,37 +69,37 @@ pub fn map() -> String {
     format!("{MAC}:ip:{ADDRESS},{GATEWAY},{PREFIX}")
 }
 
-/// What Forklift's image does to a converted disk.
+/// Writes what [`after_conversion`] puts into the guest.
+pub fn write_inputs(dir: &Path) -> anyhow::Result<()> {
+    fs::write(dir.join(MAP), format!("{}\n", map())).context("writing the map of addresses")?;
+    fs::write(dir.join(SCRIPT), include_str!("network.sh")).context("writing the script")
+}
+
+/// What Forklift's image does to a converted disk. `program`: how one of its programs is started.
 pub fn after_conversion(
-    site: &Site,
+    program: &dyn Fn(&str) -> Command,
     watch: &mut Stopwatch,
     dir: &Path,
     disk: &Path,
 ) -> anyhow::Result<()> {
-    let mac = map();
-    let map = dir.join("macToIP");
-    fs::write(&map, format!("{mac}\n")).context("writing the map of addresses")?;
-    let script = dir.join("network.sh");
-    fs::write(&script, include_str!("network.sh")).context("writing the script")?;
-
     let inspector = "virt-v2v-inspector";
     watch.run(
         inspector,
-        site.command(inspector)
+        program(inspector)
             .args(["-v", "-x", "-if", "raw", "-i", "disk", "-O"])
             .arg(dir.join("inspection.xml"))
-            .args(["--root", "first", "--mac", &mac])
+            .args(["--root", "first", "--mac", &map()])
             .arg(disk),
         &dir.join("inspector.log"),
     )?;
     let customize = "virt-customize";
     watch.run(
         customize,
-        site.command(customize)
+        program(customize)
             .args(["--verbose", "--format", "raw", "--upload"])
-            .arg(format!("{}:/tmp/macToIP", map.display()))
+            .arg(format!("{}:/tmp/{MAP}", dir.join(MAP).display()))
             .arg("--run")
-            .arg(script)
+            .arg(dir.join(SCRIPT))
             .arg("--add")
             .arg(disk),
         &dir.join("customize.log"),

@@ -15,7 +15,7 @@ use super::{Site, copy, fix, judge};
 use crate::process::root;
 
 /// refit's share of the other sequence's time.
-const LIMIT: f64 = 0.5;
+pub const LIMIT: f64 = 0.5;
 
 pub fn run(site: &Site) -> anyhow::Result<()> {
     let dir = site.fresh_dir("pod")?;
@@ -28,8 +28,10 @@ pub fn run(site: &Site) -> anyhow::Result<()> {
 
     println!("\nForklift's sequence, with a stand-in for its script");
     let mut theirs_took = Stopwatch::default();
-    in_place(site, &mut theirs_took, &dir, &theirs)?;
-    fix::after_conversion(site, &mut theirs_took, &dir, &theirs)?;
+    let program = |name: &str| site.command(name);
+    fix::write_inputs(&dir)?;
+    in_place(&program, &mut theirs_took, &dir, &theirs)?;
+    fix::after_conversion(&program, &mut theirs_took, &dir, &theirs)?;
     println!("refit");
     let mut ours_took = Stopwatch::default();
     ours_took.run("refit pod", &mut pod(site, &dir)?, &dir.join("refit.log"))?;
@@ -44,11 +46,17 @@ pub fn run(site: &Site) -> anyhow::Result<()> {
     judge(ours_took.total(), theirs_took.total(), LIMIT)
 }
 
-fn in_place(site: &Site, watch: &mut Stopwatch, dir: &Path, disk: &Path) -> anyhow::Result<()> {
+/// Converts a disk as Forklift's image does one that is there already. `program`: how one of its programs is started.
+pub fn in_place(
+    program: &dyn Fn(&str) -> Command,
+    watch: &mut Stopwatch,
+    dir: &Path,
+    disk: &Path,
+) -> anyhow::Result<()> {
     let overlay = dir.join("theirs.qcow2");
     watch.run(
         "qemu-img create",
-        Command::new("qemu-img")
+        program("qemu-img")
             .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
             .arg(disk)
             .arg(&overlay),
@@ -56,7 +64,7 @@ fn in_place(site: &Site, watch: &mut Stopwatch, dir: &Path, disk: &Path) -> anyh
     )?;
     watch.run(
         "virt-v2v-in-place",
-        site.command("virt-v2v-in-place")
+        program("virt-v2v-in-place")
             .args(["-v", "-x", "-i", "disk", "--root", "first", "--mac"])
             .arg(fix::map())
             .arg(&overlay),
@@ -64,15 +72,24 @@ fn in_place(site: &Site, watch: &mut Stopwatch, dir: &Path, disk: &Path) -> anyh
     )?;
     watch.run(
         "qemu-img commit",
-        Command::new("qemu-img")
-            .args(["commit", "-q"])
-            .arg(&overlay),
+        program("qemu-img").args(["commit", "-q"]).arg(&overlay),
         &dir.join("commit.log"),
     )?;
     Ok(())
 }
 
-/// `refit pod` with a volume, the same addresses, and nobody who fetches results.
+/// What the controller says to `refit pod`: a disk, its addresses, and that nobody fetches results.
+pub fn variables() -> [String; 5] {
+    [
+        "V2V_source=ec2".to_owned(),
+        "V2V_vmName=web1".to_owned(),
+        "V2V_inPlace=1".to_owned(),
+        format!("V2V_staticIPs={}", fix::map()),
+        "LOCAL_MIGRATION=false".to_owned(),
+    ]
+}
+
+/// `refit pod` with a volume.
 fn pod(site: &Site, dir: &Path) -> anyhow::Result<Command> {
     let container = dir.join("container");
     let scratch = container.join("var-tmp");
@@ -100,11 +117,7 @@ fn pod(site: &Site, dir: &Path) -> anyhow::Result<Command> {
         .env("PATH", "/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin")
         .env("HOME", "/root")
         .env("LIBGUESTFS_BACKEND", "direct")
-        .env("V2V_source", "ec2")
-        .env("V2V_vmName", "web1")
-        .env("V2V_inPlace", "1")
-        .env("V2V_staticIPs", fix::map())
-        .env("LOCAL_MIGRATION", "false");
+        .envs(variables().iter().filter_map(|set| set.split_once('=')));
     // As for the other programs: what KVM is good for was asked before.
     if site.emulate {
         command.env("LIBGUESTFS_BACKEND_SETTINGS", "force_tcg");
