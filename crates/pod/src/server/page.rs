@@ -146,7 +146,8 @@ fn escape(html: &mut String, text: &str) {
             '"' => html.push_str("&quot;"),
             '\'' => html.push_str("&#39;"),
             '\n' | '\t' => html.push(character),
-            '\u{200b}'..='\u{200f}'
+            '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
             | '\u{feff}' => {
@@ -196,9 +197,9 @@ mod tests {
 
     #[test]
     fn nothing_of_a_guest_is_markup() {
-        let evil = "</td></pre><script>alert('x')</script>\"&\u{202e}\u{1b}[31m\u{0}";
+        let evil = "</td></pre><script>alert('x')</script>\"&\u{202e}\u{61c}\u{1b}[31m\u{0}";
         let shown = "&lt;/td&gt;&lt;/pre&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;\
-                     \\u{202e}\\u{1b}[31m\\u{0}";
+                     \\u{202e}\\u{61c}\\u{1b}[31m\\u{0}";
         let mut nested = json!({evil: evil});
         for _ in 0..DEPTH + 5 {
             nested = json!([nested]);
