@@ -42,29 +42,37 @@ impl<'b> Seen<'b> {
         if let Some(known) = self.stats.borrow().get(path) {
             return Ok(*known);
         }
-        let stat = if self.is_not_listed(path)? {
-            None
-        } else {
-            self.backend.lstat(path)?
+        let is_absent = self.is_not_listed(path)?;
+        self.ask(path, is_absent)
+    }
+
+    /// The kind of what is at `path`. Of a directory the list that it is in tells, too; a list may call other things
+    /// than they are (ntfs-3g, with reparse points that it does not know).
+    pub(super) fn kind(&self, path: &GuestPath) -> anyhow::Result<Option<FileKind>> {
+        if let Some(known) = self.stats.borrow().get(path) {
+            return Ok(known.map(|stat| stat.kind));
+        }
+        let is_absent = self.is_not_listed(path)?;
+        if self.is_listed_dir(path) {
+            return Ok(Some(FileKind::Dir));
+        }
+        Ok(self.ask(path, is_absent)?.map(|stat| stat.kind))
+    }
+
+    fn ask(&self, path: &GuestPath, is_absent: bool) -> anyhow::Result<Option<Stat>> {
+        let stat = match is_absent {
+            true => None,
+            false => self.backend.lstat(path)?,
         };
         self.stats.borrow_mut().insert(path.clone(), stat);
         Ok(stat)
     }
 
-    /// The kind of what is at `path`, which a directory's list tells, too.
-    pub(super) fn kind(&self, path: &GuestPath) -> anyhow::Result<Option<FileKind>> {
-        if !self.stats.borrow().contains_key(path) && !self.is_not_listed(path)? {
-            let lists = self.lists.borrow();
-            let listed = path.parent().and_then(|dir| lists.get(&dir));
-            let mut entries = listed
-                .iter()
-                .flat_map(|list| list.iter())
-                .flat_map(|list| list.iter());
-            if let Some(entry) = entries.find(|entry| entry.name == path.file_name()) {
-                return Ok(Some(entry.kind));
-            }
-        }
-        Ok(self.lstat(path)?.map(|stat| stat.kind))
+    fn is_listed_dir(&self, path: &GuestPath) -> bool {
+        let lists = self.lists.borrow();
+        let listed = path.parent().and_then(|dir| lists.get(&dir)?.as_deref());
+        let mut entries = listed.into_iter().flatten();
+        entries.any(|entry| entry.kind == FileKind::Dir && entry.name == path.file_name())
     }
 
     /// Whether the directory's list says that there is nothing at `path`. Most questions are for
