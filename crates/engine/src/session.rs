@@ -341,7 +341,7 @@ fn decrypt(handle: &Handle, keys: &[Key]) -> anyhow::Result<(Vec<String>, Volume
             Source::Secret(secret) => handle
                 .cryptsetup_open(device, secret, &map_name, &crypt)
                 .is_ok(),
-            Source::Clevis => match clevis::unlock(handle, device, &map_name) {
+            Source::Clevis => match clevis::unlock(handle, uuid, &map_name) {
                 Ok(()) => true,
                 Err(error) => {
                     reason = format!("Clevis cannot open it: {error:#}");
