@@ -12,9 +12,7 @@ pub const APPEND: &str = "LIBGUESTFS_APPEND";
 const FASTER: &[&str] = &[
     // Page tables of five levels, which qemu walks in software.
     "no5lvl",
-    // Checks at each access to a program's memory.
-    "nosmap",
-    "nosmep",
+    // Checks at access to memory.
     "nopku",
     "hardened_usercopy=off",
     "init_on_alloc=0",
@@ -26,7 +24,7 @@ const FASTER: &[&str] = &[
     // Mounting and unmounting wait for all processors.
     "rcupdate.rcu_expedited=1",
     // String instructions, fast on a real processor, are loops over bytes in an emulated one. Names are understood since
-    // Linux 5.18.
+    // Linux 5.18, also with the empty ones between them that libguestfs makes of commas.
     "clearcpuid=erms,fsrm,rep_good",
 ];
 

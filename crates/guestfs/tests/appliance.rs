@@ -31,7 +31,7 @@ fn with_disk(directory: &Path) -> Handle {
     let guest = Handle::new().unwrap();
     guest.set_backend("direct").unwrap();
     // A machine may have a KVM that does not work.
-    guest.set_backend_setting("force_tcg", "1").unwrap();
+    guest.emulate().unwrap();
     guest.set_pgroup(true).unwrap();
     let options = AddDrive::new()
         .format("raw")
@@ -40,6 +40,23 @@ fn with_disk(directory: &Path) -> Handle {
         .discard(Discard::BestEffort);
     guest.add_drive(&disk, &options).unwrap();
     guest
+}
+
+/// The appliance's kernel has heeded the options for emulation.
+fn kernel(guest: &Handle) {
+    let said = guest
+        .appliance_sh("cat /proc/cmdline; grep -m1 '^flags' /proc/cpuinfo")
+        .unwrap();
+    // libguestfs writes commas twice, as qemu wants them elsewhere.
+    let said = String::from_utf8(said).unwrap().replace(",,", ",");
+    let words: Vec<&str> = said.split_whitespace().collect();
+    for option in refit_guestfs::emulation::kernel_options("").split(' ') {
+        assert!(words.contains(&option), "{option}: {said}");
+    }
+    assert!(words.contains(&"sse2"), "{said}");
+    for feature in ["la57", "ospke", "erms", "fsrm", "rep_good"] {
+        assert!(!words.contains(&feature), "{feature}: {said}");
+    }
 }
 
 /// The numbers of the processes that any thread of this one has started.
@@ -125,6 +142,7 @@ fn a_guest_is_read_and_written() {
     let host = directory.path();
     let guest = with_disk(host);
     guest.launch_within(Duration::from_secs(600)).unwrap();
+    kernel(&guest);
     assert!(guest.is_launched().unwrap());
     assert!(guest.get_pid().unwrap() > 1);
     let error = guest.add_drive("/dev/null", &AddDrive::new()).unwrap_err();
