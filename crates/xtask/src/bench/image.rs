@@ -11,7 +11,7 @@ use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
 
 use super::stopwatch::Stopwatch;
-use super::{Site, copy, fix, judge, pod};
+use super::{Site, copy, fix, pod};
 use crate::image;
 use crate::process::{capture, root, run};
 
@@ -70,14 +70,7 @@ pub fn measure(site: &Site) -> anyhow::Result<()> {
         &dir.join("refit.log"),
     )?;
 
-    println!(
-        "\ntogether {:.1} s and {:.1} s",
-        theirs_took.total(),
-        ours_took.total()
-    );
-    site.must_boot(&theirs)?;
-    site.must_boot(&ours)?;
-    judge(ours_took.total(), theirs_took.total(), pod::LIMIT)
+    pod::conclude(site, (&ours_took, &ours), (&theirs_took, &theirs))
 }
 
 /// virt-customize of the image's Debian; kept from run to run.

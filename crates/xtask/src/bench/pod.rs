@@ -15,7 +15,7 @@ use super::{Site, copy, fix, judge};
 use crate::process::root;
 
 /// refit's share of the other sequence's time.
-pub const LIMIT: f64 = 0.5;
+const LIMIT: f64 = 0.5;
 
 pub fn run(site: &Site) -> anyhow::Result<()> {
     let dir = site.fresh_dir("pod")?;
@@ -36,13 +36,22 @@ pub fn run(site: &Site) -> anyhow::Result<()> {
     let mut ours_took = Stopwatch::default();
     ours_took.run("refit pod", &mut pod(site, &dir)?, &dir.join("refit.log"))?;
 
+    conclude(site, (&ours_took, &ours), (&theirs_took, &theirs))
+}
+
+/// Boots what came out, and compares.
+pub fn conclude(
+    site: &Site,
+    (ours_took, ours): (&Stopwatch, &Path),
+    (theirs_took, theirs): (&Stopwatch, &Path),
+) -> anyhow::Result<()> {
     println!(
         "\ntogether {:.1} s and {:.1} s",
         theirs_took.total(),
         ours_took.total()
     );
-    site.must_boot(&theirs)?;
-    site.must_boot(&ours)?;
+    site.must_boot(theirs)?;
+    site.must_boot(ours)?;
     judge(ours_took.total(), theirs_took.total(), LIMIT)
 }
 
